@@ -1,0 +1,65 @@
+//! All that game code sees.
+//!
+//! A game module is an ordinary crate with ordinary bevy_ecs systems and
+//! `Reflect` types; one function marked [`module`] hands them to the engine:
+//!
+//! ```
+//! use engine_api::prelude::*;
+//!
+//! #[derive(Component, Reflect, Default)]
+//! #[reflect(Component, Default)]
+//! pub struct Health {
+//!     pub current: f32,
+//!     pub max: f32,
+//! }
+//!
+//! fn regenerate(time: Res<Time>, mut query: Query<&mut Health>) {
+//!     for mut health in &mut query {
+//!         health.current = (health.current + time.delta()).min(health.max);
+//!     }
+//! }
+//!
+//! pub fn damage(attack: i32, defense: i32) -> i32 {
+//!     (attack - defense).max(0)
+//! }
+//!
+//! #[module]
+//! pub fn game_logic(m: &mut ModuleBuilder) {
+//!     m.component::<Health>().systems(Update, regenerate).function("damage", damage);
+//! }
+//! ```
+//!
+//! This crate knows no terminal, file, compiler or backend: it describes what a
+//! module offers, the engine decides what to do with it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`module`](mod@module) | [`ModuleBuilder`](module::ModuleBuilder) and the description it collects |
+//! | [`system`] | turning functions and tuples into systems with order and conditions |
+//! | [`observer`] | observers that the engine can gate, count and remove |
+//! | [`function`], [`value`] | functions callable by name, typed and dynamic |
+//! | [`schema`] | the recursive description of a state type |
+//! | [`asset`] | resources read from RON text |
+//! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
+//! | [`abi`] | what a native module exports, and how the engine knows it fits |
+
+// The derives and macros of this crate name it from outside; so do its tests.
+extern crate self as engine_api;
+
+pub mod abi;
+pub mod asset;
+pub mod function;
+pub mod input;
+pub mod log;
+pub mod module;
+pub mod observer;
+pub mod prelude;
+pub mod schema;
+pub mod system;
+pub mod time;
+pub mod value;
+pub mod viewport;
+
+pub use bevy_ecs;
+pub use bevy_reflect;
+pub use engine_macros::module;

@@ -1,0 +1,357 @@
+//! The module builder and the description it collects.
+
+use std::any::TypeId;
+use std::time::Duration;
+
+use bevy_ecs::component::Component;
+use bevy_ecs::event::{Event, EventPattern};
+use bevy_ecs::message::{Message, Messages};
+use bevy_ecs::resource::Resource;
+use bevy_ecs::system::IntoObserverSystem;
+use bevy_ecs::world::{FromWorld, World};
+use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, TypeRegistry, Typed};
+
+use crate::asset::AssetRegistration;
+use crate::function::{FunctionRegistration, ModuleFunction};
+use crate::input::Key;
+use crate::observer::ObserverRegistration;
+use crate::schema::Schema;
+use crate::system::{IntoSystems, SystemConfig, Trigger};
+
+/// When in a frame a system runs. All stages run on the frame thread, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// Once, when the module's first version becomes active.
+    Startup,
+    /// Every frame, first: timers and key handlers run here too.
+    PreUpdate,
+    /// Every frame: the rules of the game.
+    Update,
+    /// Every frame: what follows from the rules.
+    PostUpdate,
+    /// Every frame, last: drawing into the [`Viewport`](crate::viewport::Viewport).
+    Render,
+}
+
+impl Stage {
+    /// All stages, in order.
+    pub const ALL: [Self; 5] =
+        [Self::Startup, Self::PreUpdate, Self::Update, Self::PostUpdate, Self::Render];
+
+    /// The stage's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Startup => "Startup",
+            Self::PreUpdate => "PreUpdate",
+            Self::Update => "Update",
+            Self::PostUpdate => "PostUpdate",
+            Self::Render => "Render",
+        }
+    }
+}
+
+/// What a state type is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateKind {
+    /// Data of entities.
+    Component,
+    /// Data there is one of.
+    Resource,
+    /// Something that observers hear of.
+    Event,
+    /// Something that systems read from a queue.
+    Message,
+}
+
+impl StateKind {
+    /// The kind's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Component => "component",
+            Self::Resource => "resource",
+            Self::Event => "event",
+            Self::Message => "message",
+        }
+    }
+}
+
+/// A type that lives in the world, as one version of a module knows it.
+pub struct StateType {
+    /// What it is used as.
+    pub kind: StateKind,
+    /// Identity of the type that is stored in the world (for a message its queue).
+    pub stored: TypeId,
+    /// What it is made of.
+    pub schema: Schema,
+    /// Makes the type known to a world.
+    pub declare: fn(&mut World),
+    /// Puts the first value of a resource into the world unless there is one.
+    /// Returns whether it did.
+    pub initialize: fn(&mut World) -> bool,
+    /// Takes a resource out of the world again.
+    pub remove: fn(&mut World),
+    /// Adds it to a reflection registry.
+    pub reflect: Option<fn(&mut TypeRegistry)>,
+    /// Called once a frame: a message queue forgets what is two frames old.
+    pub end_frame: Option<fn(&mut World)>,
+}
+
+/// Everything a module registered, in order.
+#[derive(Default)]
+pub struct ModuleDescription {
+    /// Components, resources, events and messages.
+    pub types: Vec<StateType>,
+    /// Systems with their stage.
+    pub systems: Vec<(Stage, SystemConfig)>,
+    /// Observers.
+    pub observers: Vec<ObserverRegistration>,
+    /// Functions callable by name.
+    pub functions: Vec<FunctionRegistration>,
+    /// Assets.
+    pub assets: Vec<AssetRegistration>,
+    /// What is wrong with the registrations themselves; a version with errors is
+    /// rejected.
+    pub errors: Vec<String>,
+}
+
+/// Collects what a module offers. Everything registered belongs to the version
+/// that registered it and goes with it; data in the world stays.
+#[derive(Default)]
+pub struct ModuleBuilder {
+    description: ModuleDescription,
+}
+
+impl ModuleBuilder {
+    /// An empty builder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was registered.
+    pub fn finish(self) -> ModuleDescription {
+        self.description
+    }
+
+    /// A component type. Every component that a module uses should be registered:
+    /// only then can the engine tell when its layout changes.
+    pub fn component<T>(&mut self) -> &mut Self
+    where
+        T: Component + Reflect + Typed + GetTypeRegistration,
+    {
+        self.state(StateType {
+            kind: StateKind::Component,
+            stored: TypeId::of::<T>(),
+            schema: Schema::of::<T>(),
+            declare: |world| {
+                world.register_component::<T>();
+            },
+            initialize: |_| false,
+            remove: |_| {},
+            reflect: Some(|registry| registry.register::<T>()),
+            end_frame: None,
+        })
+    }
+
+    /// A resource, made from its `Default` (or `FromWorld`) if the world has none yet.
+    pub fn resource<T>(&mut self) -> &mut Self
+    where
+        T: Resource + FromWorld + Reflect + Typed + GetTypeRegistration,
+    {
+        self.state(StateType {
+            kind: StateKind::Resource,
+            stored: TypeId::of::<T>(),
+            schema: Schema::of::<T>(),
+            declare: |world| {
+                world.register_component::<T>();
+            },
+            initialize: init::<T>,
+            remove: |world| drop(world.remove_resource::<T>()),
+            reflect: Some(|registry| registry.register::<T>()),
+            end_frame: None,
+        })
+    }
+
+    /// An event type that observers hear of.
+    pub fn event<T: Event + TypePath>(&mut self) -> &mut Self {
+        self.state(StateType {
+            kind: StateKind::Event,
+            stored: TypeId::of::<T>(),
+            schema: Schema::opaque::<T>(),
+            declare: |_| {},
+            initialize: |_| false,
+            remove: |_| {},
+            reflect: None,
+            end_frame: None,
+        })
+    }
+
+    /// A message type: systems write it with `MessageWriter` and read it with
+    /// `MessageReader`; it is forgotten after two frames.
+    pub fn message<T>(&mut self) -> &mut Self
+    where
+        T: Message + Reflect + Typed + GetTypeRegistration,
+    {
+        self.state(StateType {
+            kind: StateKind::Message,
+            stored: TypeId::of::<Messages<T>>(),
+            schema: Schema::of::<T>(),
+            declare: |world| {
+                world.register_component::<Messages<T>>();
+            },
+            initialize: init::<Messages<T>>,
+            remove: |world| drop(world.remove_resource::<Messages<T>>()),
+            reflect: Some(|registry| registry.register::<T>()),
+            end_frame: Some(|world| {
+                if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
+                    messages.update();
+                }
+            }),
+        })
+    }
+
+    /// A resource read from the RON file `path` below the assets folder, now and
+    /// whenever the file changes. Until it was read once, the resource is its `Default`.
+    pub fn asset<T>(&mut self, path: &str) -> &mut Self
+    where
+        T: Resource + FromReflect + Typed + GetTypeRegistration + Default,
+    {
+        self.asset_checked::<T>(path, |_| Ok(()))
+    }
+
+    /// Like [`ModuleBuilder::asset`]; values that `check` refuses are reported
+    /// and the last good one stays.
+    pub fn asset_checked<T>(&mut self, path: &str, check: fn(&T) -> Result<(), String>) -> &mut Self
+    where
+        T: Resource + FromReflect + Typed + GetTypeRegistration + Default,
+    {
+        self.resource::<T>();
+        self.description.assets.push(AssetRegistration::new::<T>(path, check));
+        self
+    }
+
+    /// Systems of a stage, in order.
+    pub fn systems<M>(&mut self, stage: Stage, systems: impl IntoSystems<M>) -> &mut Self {
+        let systems = systems.into_systems().into_vec();
+        self.description.systems.extend(systems.into_iter().map(|system| (stage, system)));
+        self
+    }
+
+    /// Systems that run each time `period` of game time has passed.
+    pub fn every<M>(&mut self, period: Duration, systems: impl IntoSystems<M>) -> &mut Self {
+        if period.is_zero() {
+            self.description.errors.push("`every` needs a period over zero".to_owned());
+            return self;
+        }
+        self.systems(Stage::PreUpdate, systems.into_systems().triggered(Trigger::Every(period)))
+    }
+
+    /// Systems that run when a key goes down.
+    pub fn on_key<M>(&mut self, key: Key, systems: impl IntoSystems<M>) -> &mut Self {
+        self.systems(Stage::PreUpdate, systems.into_systems().triggered(Trigger::Pressed(key)))
+    }
+
+    /// An observer: a system whose first parameter is `On<Event>`.
+    pub fn observe<E, M, I>(&mut self, observer: I) -> &mut Self
+    where
+        E: EventPattern,
+        I: IntoObserverSystem<E, M>,
+        I::System: Sync,
+    {
+        self.description.observers.push(ObserverRegistration::new(observer));
+        self
+    }
+
+    /// A function that can be called by name. See [`crate::function`].
+    pub fn function<M>(&mut self, name: &str, function: impl ModuleFunction<M>) -> &mut Self {
+        if self.description.functions.iter().any(|other| other.name == name) {
+            self.description.errors.push(format!("function `{name}` is registered twice"));
+            return self;
+        }
+        self.description.functions.push(function.register(name));
+        self
+    }
+
+    fn state(&mut self, state: StateType) -> &mut Self {
+        let types = &mut self.description.types;
+        if !types.iter().any(|other| other.kind == state.kind && other.stored == state.stored) {
+            types.push(state);
+        }
+        self
+    }
+}
+
+fn init<T: Resource + FromWorld>(world: &mut World) -> bool {
+    let missing = !world.contains_resource::<T>();
+    if missing {
+        world.init_resource::<T>();
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[derive(Component, Reflect, Default)]
+    struct Health(f32);
+    #[derive(Resource, Reflect, Default)]
+    struct Score(u32);
+    #[derive(Message, Reflect)]
+    struct Hit(u32);
+    #[derive(Event, TypePath)]
+    struct Won;
+
+    fn tick(_: Query<&mut Health>) {}
+    fn won(_: On<Won>) {}
+    fn add(a: i32, b: i32) -> i32 {
+        a + b
+    }
+
+    #[test]
+    fn a_builder_collects_in_order_and_once() {
+        let mut m = ModuleBuilder::new();
+        m.component::<Health>()
+            .component::<Health>()
+            .resource::<Score>()
+            .message::<Hit>()
+            .event::<Won>()
+            .systems(Update, (tick, tick.run_if(resource_exists::<Score>)))
+            .every(Duration::from_secs(1), tick)
+            .on_key(Key::Enter, || {})
+            .observe(won)
+            .function("add", add);
+        let description = m.finish();
+        assert_eq!(description.types.len(), 4);
+        assert_eq!(description.systems.len(), 4);
+        assert_eq!(description.systems[1].1.conditions.len(), 1);
+        assert_eq!(description.systems[3].1.trigger, Trigger::Pressed(Key::Enter));
+        assert_eq!(description.observers.len(), 1);
+        assert_eq!(description.functions[0].name, "add");
+        assert!(description.errors.is_empty());
+    }
+
+    #[test]
+    fn mistakes_become_errors_not_panics() {
+        let mut m = ModuleBuilder::new();
+        m.every(Duration::ZERO, tick).function("add", add).function("add", add);
+        assert_eq!(m.finish().errors.len(), 2);
+    }
+
+    #[test]
+    fn the_attribute_exports_an_entry_of_this_build() {
+        mod inner {
+            use crate::prelude::*;
+            #[module]
+            pub fn sample(m: &mut ModuleBuilder) {
+                m.function("answer", || 42_i32);
+            }
+        }
+        let entry = &inner::LIVELOOP_MODULE_SAMPLE;
+        assert_eq!(entry.token, crate::abi::AbiToken::CURRENT);
+        let mut m = ModuleBuilder::new();
+        (entry.build)(&mut m);
+        assert_eq!(m.finish().functions.len(), 1);
+        assert_eq!(crate::abi::entry_symbol("sample"), "liveloop_module_sample");
+    }
+}

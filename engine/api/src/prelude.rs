@@ -1,0 +1,31 @@
+//! What a game file imports: `use engine_api::prelude::*;`.
+//!
+//! The names of bevy_ecs that game code uses, without its schedules: a module
+//! puts systems into stages through [`ModuleBuilder::systems`].
+
+pub use bevy_ecs;
+pub use bevy_ecs::prelude::{
+    Add, Added, AnyOf, Bundle, Changed, ChildOf, Children, Command, Commands, Component, Deferred,
+    Despawn, DetectChanges, DetectChangesMut, Entity, EntityCommands, EntityEvent, EntityMut,
+    EntityRef, EntityWorldMut, Event, FromWorld, Has, Insert, Local, Message, MessageReader,
+    MessageWriter, Messages, Mut, Name, On, Or, ParamSet, Populated, Query, QueryState, Ref,
+    ReflectComponent, ReflectResource, Remove, RemovedComponents, Res, ResMut, Resource, Single,
+    SystemCondition, With, Without, World, any_with_component, not, resource_changed,
+    resource_exists, resource_exists_and_changed,
+};
+pub use bevy_reflect;
+pub use bevy_reflect::prelude::{
+    FromReflect, PartialReflect, Reflect, ReflectDefault, ReflectFromReflect, TypePath,
+};
+
+pub use crate::input::{Input, Key, MouseButton};
+pub use crate::log;
+pub use crate::module::{
+    ModuleBuilder,
+    Stage::{self, PostUpdate, PreUpdate, Render, Startup, Update},
+};
+pub use crate::system::IntoSystems;
+pub use crate::time::Time;
+pub use crate::value::Value;
+pub use crate::viewport::{Color, Viewport};
+pub use engine_macros::module;

@@ -1,0 +1,110 @@
+use super::*;
+
+fn module(build_script: Option<&str>) -> Module {
+    Module {
+        name: "game".into(),
+        package: "game".into(),
+        crate_name: "game".into(),
+        package_id: "game".into(),
+        dir: "/w/game".into(),
+        dependency_dirs: BTreeSet::from(["/w/engine/api".into()]),
+        closure: BTreeSet::new(),
+        build_script: build_script.map(PathBuf::from),
+        own_inputs: BTreeSet::from(["/w/game/src/lib.rs".into(), "/w/assets/words.txt".into()]),
+        dependency_inputs: BTreeSet::from(["/w/engine/api/words.txt".into()]),
+        rerun_if_changed: None,
+        is_broken: false,
+    }
+}
+
+fn project(module: Module) -> Project {
+    let packages = [
+        ("/w/game", "game"),
+        ("/w/engine", "engine"),
+        ("/w/engine/api", "engine_api"),
+        ("/w/game/nested", "nested"),
+    ];
+    let mut workspace_files = fixed_files(Path::new("/w"));
+    workspace_files.extend(
+        packages
+            .iter()
+            .map(|(dir, _)| Path::new(dir).join("Cargo.toml")),
+    );
+    Project {
+        root: "/w".into(),
+        modules: vec![module],
+        packages: packages
+            .iter()
+            .map(|(dir, name)| (dir.into(), (*name).into()))
+            .collect(),
+        workspace_files,
+        assets: BTreeSet::new(),
+    }
+}
+
+#[test]
+fn what_a_changed_file_means() {
+    let project = project(module(None));
+    let table = [
+        ("/w/game/src/lib.rs", Effect::Source),
+        ("/w/game/src/new.rs", Effect::Source),
+        ("/w/assets/words.txt", Effect::Source),
+        ("/w/game/README.md", Effect::None),
+        ("/w/game/tests/it.rs", Effect::None),
+        ("/w/game/examples/demo.rs", Effect::None),
+        ("/w/game/nested/src/lib.rs", Effect::None),
+        ("/w/engine/api/src/lib.rs", Effect::Cargo),
+        ("/w/engine/api/words.txt", Effect::Cargo),
+        ("/w/engine/api/README.md", Effect::None),
+        ("/w/engine/api/tests/it.rs", Effect::None),
+        ("/w/engine/src/main.rs", Effect::None),
+        ("/w/Cargo.toml", Effect::Cargo),
+        ("/w/Cargo.lock", Effect::Cargo),
+        ("/w/game/Cargo.toml", Effect::Cargo),
+        ("/w/engine/Cargo.toml", Effect::Cargo),
+        ("/w/rust-toolchain.toml", Effect::Cargo),
+        ("/w/.cargo/config.toml", Effect::Cargo),
+        ("/w/assets/level.ron", Effect::None),
+        ("/elsewhere/x.rs", Effect::None),
+    ];
+    for (path, expected) in table {
+        assert_eq!(project.effect(0, Path::new(path)), expected, "{path}");
+    }
+    assert_eq!(project.effect(1, Path::new("/w/Cargo.toml")), Effect::None);
+}
+
+#[test]
+fn after_a_failure_any_file_of_the_crate_may_help() {
+    let mut module = module(None);
+    module.is_broken = true;
+    let project = project(module);
+    assert_eq!(
+        project.effect(0, Path::new("/w/game/words.txt")),
+        Effect::Source
+    );
+}
+
+#[test]
+fn a_build_script_decides_what_concerns_it() {
+    let script = "/w/game/build.rs";
+    let silent = project(module(Some(script)));
+    assert_eq!(
+        silent.effect(0, Path::new("/w/game/src/lib.rs")),
+        Effect::Cargo
+    );
+
+    let mut module = module(Some(script));
+    module.set_build_script_output(
+        "cargo:rerun-if-changed=words\ncargo::rerun-if-changed=src/gen.rs\nnoise\n",
+    );
+    let explicit = project(module);
+    let table = [
+        ("/w/game/build.rs", Effect::Cargo),
+        ("/w/game/words/a.txt", Effect::Cargo),
+        ("/w/game/src/gen.rs", Effect::Cargo),
+        ("/w/game/src/lib.rs", Effect::Source),
+    ];
+    for (path, expected) in table {
+        assert_eq!(explicit.effect(0, Path::new(path)), expected, "{path}");
+    }
+}

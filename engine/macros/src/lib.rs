@@ -1,0 +1,61 @@
+//! The `#[module]` attribute.
+//!
+//! It leaves the function as it is and adds one exported static,
+//! `engine_api::abi::ModuleEntry`, by which the engine finds it in a library. In a
+//! crate with the feature `live` it also links the shared engine library.
+
+use proc_macro::TokenStream;
+use proc_macro2::Span;
+use quote::quote;
+use syn::{FnArg, Ident, ItemFn, LitStr, parse_macro_input, spanned::Spanned};
+
+/// Marks the function that registers what a module offers.
+///
+/// The function's name is the module's name in `assets/engine.ron`. It takes a
+/// `&mut ModuleBuilder` and returns nothing.
+#[proc_macro_attribute]
+pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let function = parse_macro_input!(item as ItemFn);
+    if !arguments.is_empty() {
+        return error(Span::call_site(), "#[module] takes no arguments");
+    }
+    let signature = &function.sig;
+    let plain = signature.asyncness.is_none()
+        && signature.unsafety.is_none()
+        && signature.generics.params.is_empty()
+        && matches!(signature.output, syn::ReturnType::Default)
+        && signature.inputs.len() == 1
+        && matches!(signature.inputs.first(), Some(FnArg::Typed(_)));
+    if !plain {
+        return error(
+            signature.span(),
+            "a module function looks like `pub fn name(m: &mut ModuleBuilder)`",
+        );
+    }
+    let name = &signature.ident;
+    let visibility = &function.vis;
+    let entry = Ident::new(&format!("LIVELOOP_MODULE_{}", name.to_string().to_uppercase()), name.span());
+    let symbol = LitStr::new(&format!("liveloop_module_{name}"), name.span());
+    quote! {
+        #function
+
+        // Links the shared copy of the ECS and the engine API in live builds.
+        #[cfg(feature = "live")]
+        #[allow(unexpected_cfgs)]
+        extern crate engine_dylib as _;
+
+        #[doc(hidden)]
+        #[used]
+        #[unsafe(export_name = #symbol)]
+        #visibility static #entry: ::engine_api::abi::ModuleEntry = ::engine_api::abi::ModuleEntry {
+            token: ::engine_api::abi::AbiToken::CURRENT,
+            label: ::core::env!("CARGO_PKG_VERSION"),
+            build: #name,
+        };
+    }
+    .into()
+}
+
+fn error(span: Span, message: &str) -> TokenStream {
+    syn::Error::new(span, message).into_compile_error().into()
+}

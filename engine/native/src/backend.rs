@@ -1,0 +1,396 @@
+//! The native backend: one `LibReloader` per module, one pin per version.
+//!
+//! `LibReloader` watches the artifact that cargo writes (`target/debug/lib*.so`),
+//! copies a new one aside and opens the copy. Its `update` closes the library it
+//! had, so every version opens its copy once more: the same image with one more
+//! reference, which lives until the version is unloaded.
+//!
+//! Builds of the engine's own builder are published by renaming them onto the
+//! watched path, so that builds from any source go one way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime};
+
+use engine_api::abi::{AbiToken, ModuleEntry, entry_symbol};
+use engine_runtime::backend::{
+    Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash,
+};
+use hot_lib_reloader::LibReloader;
+use libloading::Library;
+
+use crate::image::Image;
+use crate::verify::{advice, verify};
+
+/// How long `LibReloader` gathers file events. Its own default is 500 ms.
+const DEBOUNCE: Duration = Duration::from_millis(2);
+/// How long to wait for `LibReloader` to notice an artifact that was published.
+const NOTICE: Duration = Duration::from_secs(2);
+/// A file that others write is complete when it has not changed for so long.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// A module that this backend serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeModule {
+    /// Its name; also that of the function marked `#[module]`.
+    pub name: String,
+    /// Its library as cargo names it: crate `game-logic` gives `game_logic`.
+    pub library: String,
+}
+
+/// Loads native modules. Lives on the loader thread.
+pub struct NativeBackend {
+    modules: Vec<Watched>,
+}
+
+struct Watched {
+    module: NativeModule,
+    dir: PathBuf,
+    /// Where cargo puts the library.
+    artifact: PathBuf,
+    reloader: Option<(LibReloader, Receiver<()>)>,
+    /// Times the reloader copied the artifact; part of the copy's name.
+    copies: usize,
+    /// Copies made without the reloader; part of their names.
+    own_copies: usize,
+    loaded_hash: Option<u64>,
+    /// The artifact file as it was last dealt with.
+    handled: Option<Identity>,
+    /// The artifact file as it was seen to change, and when.
+    changing: Option<(Identity, Instant)>,
+}
+
+/// Tells whether a file is still the same without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    modified: SystemTime,
+    length: u64,
+}
+
+impl Identity {
+    fn of(file: &Path) -> Option<Self> {
+        let metadata = fs::metadata(file).ok()?;
+        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
+    }
+}
+
+impl NativeBackend {
+    /// Serves modules whose libraries cargo puts into `dir`. With `load_existing`,
+    /// libraries that are there already count as changes.
+    pub fn new(dir: &Path, modules: Vec<NativeModule>, load_existing: bool) -> Self {
+        let modules = modules
+            .into_iter()
+            .map(|module| {
+                remove_stale_copies(dir, &module.library);
+                let artifact = dir.join(library_file(&module.library));
+                let handled = if load_existing { None } else { Identity::of(&artifact) };
+                Watched {
+                    module,
+                    dir: dir.to_path_buf(),
+                    artifact,
+                    reloader: None,
+                    copies: 0,
+                    own_copies: 0,
+                    loaded_hash: None,
+                    handled,
+                    changing: None,
+                }
+            })
+            .collect();
+        Self { modules }
+    }
+}
+
+impl Backend for NativeBackend {
+    fn kind(&self) -> &'static str {
+        "native"
+    }
+
+    fn load(
+        &mut self,
+        module: &str,
+        artifact: &Artifact,
+        force: bool,
+    ) -> Result<LoadedCode, LoadError> {
+        self.modules
+            .iter_mut()
+            .find(|watched| watched.module.name == module)
+            .ok_or_else(|| LoadError::Unusable(format!("`{module}` is no native module")))?
+            .load(artifact, force)
+    }
+
+    fn external_changes(&mut self) -> Vec<(String, Artifact)> {
+        self.modules.iter_mut().filter_map(Watched::external_change).collect()
+    }
+}
+
+impl Watched {
+    fn load(&mut self, artifact: &Artifact, force: bool) -> Result<LoadedCode, LoadError> {
+        let unreadable = |error| {
+            LoadError::Unusable(format!("{} cannot be read: {error}", artifact.path.display()))
+        };
+        let identity = Identity::of(&artifact.path);
+        let bytes = fs::read(&artifact.path).map_err(unreadable)?;
+        let hash = content_hash(&bytes);
+        if artifact.path == self.artifact {
+            self.handled = identity;
+        }
+        if artifact.hash.is_some_and(|expected| expected != hash) {
+            return Err(LoadError::Unusable(format!(
+                "{} is not what was built (something wrote to it); build it again",
+                artifact.path.display()
+            )));
+        }
+        if !force && self.loaded_hash == Some(hash) {
+            return Err(LoadError::Unchanged);
+        }
+        verify(&bytes, &self.module.name)?;
+        let copy = if self.loaded_hash == Some(hash) {
+            // The reloader ignores content that it has loaded already.
+            self.copy_aside(&bytes)?
+        } else {
+            self.publish(artifact, &bytes)?;
+            match self.reload() {
+                Some(copy) => copy?,
+                None => self.copy_aside(&bytes)?,
+            }
+        };
+        let loaded = open(&copy, &self.module.name, hash)?;
+        self.loaded_hash = Some(hash);
+        Ok(loaded)
+    }
+
+    /// Puts an artifact where cargo would put it, in one step.
+    fn publish(&mut self, artifact: &Artifact, bytes: &[u8]) -> Result<(), LoadError> {
+        if artifact.path == self.artifact {
+            return Ok(());
+        }
+        if fs::read(&self.artifact).is_ok_and(|there| there == bytes) {
+            self.handled = Identity::of(&self.artifact);
+            return Ok(());
+        }
+        let next = self.dir.join(format!("{}.{}.next", self.module.library, std::process::id()));
+        fs::write(&next, bytes).and_then(|()| fs::rename(&next, &self.artifact)).map_err(|error| {
+            LoadError::Unusable(format!("{} cannot be written: {error}", self.artifact.display()))
+        })?;
+        self.handled = Identity::of(&self.artifact);
+        Ok(())
+    }
+
+    /// Lets the reloader open what lies at the watched path. `None` if it does not
+    /// notice it; else the copy that it opened.
+    fn reload(&mut self) -> Option<Result<PathBuf, LoadError>> {
+        let failed = |error: hot_lib_reloader::HotReloaderError| LoadError::Misfit(open_error(&error));
+        let template = format!("{{lib_name}}_{}_{{load_counter}}", std::process::id());
+        let copy_of = |watched: &Self| {
+            let stem = library_stem(&watched.module.library);
+            let name = format!("{stem}_{}_{}", std::process::id(), watched.copies);
+            watched.dir.join(name).with_extension(std::env::consts::DLL_EXTENSION)
+        };
+        let Some((reloader, notices)) = &mut self.reloader else {
+            let made =
+                LibReloader::new(&self.dir, &self.module.library, Some(DEBOUNCE), Some(template));
+            return Some(match made {
+                Ok(mut reloader) => {
+                    let notices = reloader.subscribe_to_file_changes();
+                    self.reloader = Some((reloader, notices));
+                    Ok(copy_of(self))
+                }
+                Err(error) => Err(failed(error)),
+            });
+        };
+        let deadline = Instant::now() + NOTICE;
+        loop {
+            match reloader.update() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    self.copies += 1;
+                    return Some(Err(failed(error)));
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || notices.recv_timeout(left).is_err() {
+                return None;
+            }
+        }
+        // Notices that came together are about the same artifact.
+        while notices.try_recv().is_ok() {}
+        self.copies += 1;
+        Some(Ok(copy_of(self)))
+    }
+
+    /// A copy for content that the reloader does not open.
+    fn copy_aside(&mut self, bytes: &[u8]) -> Result<PathBuf, LoadError> {
+        self.own_copies += 1;
+        let stem = library_stem(&self.module.library);
+        let name = format!("{stem}_{}_again{}", std::process::id(), self.own_copies);
+        let copy = self.dir.join(name).with_extension(std::env::consts::DLL_EXTENSION);
+        fs::write(&copy, bytes).map_err(|error| {
+            LoadError::Unusable(format!("{} cannot be written: {error}", copy.display()))
+        })?;
+        Ok(copy)
+    }
+
+    /// Whether someone else replaced the artifact. The reloader's watch tells at
+    /// once; looking at the file as well covers what a watch can miss. Reported once
+    /// the file has settled.
+    fn external_change(&mut self) -> Option<(String, Artifact)> {
+        if let Some((_, notices)) = &self.reloader {
+            while notices.try_recv().is_ok() {}
+        }
+        let now = Identity::of(&self.artifact)?;
+        if self.handled == Some(now) {
+            self.changing = None;
+            return None;
+        }
+        match self.changing {
+            Some((seen, since)) if seen == now => {
+                if since.elapsed() < SETTLE {
+                    return None;
+                }
+                self.changing = None;
+                self.handled = Some(now);
+                let artifact = Artifact { path: self.artifact.clone(), hash: None };
+                Some((self.module.name.clone(), artifact))
+            }
+            _ => {
+                self.changing = Some((now, Instant::now()));
+                None
+            }
+        }
+    }
+}
+
+/// Opens a copy once more and asks it for its entry.
+fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
+    let unusable =
+        |error: &dyn std::fmt::Display| LoadError::Unusable(format!("{}: {error}", copy.display()));
+    let bytes = fs::read(copy).map_err(|error| unusable(&error))?;
+    if content_hash(&bytes) != hash {
+        let what = "the library changed while it was loaded; build it again";
+        return Err(unusable(&what));
+    }
+    // SAFETY: opening runs the library's initialisers. It was verified to be a
+    // complete module of this very build, which has none but the standard library's.
+    let library = unsafe { Library::new(copy) }
+        .map_err(|error| LoadError::Misfit(open_error(&error)))?;
+    let symbol = entry_symbol(name);
+    // SAFETY: `verify` found the symbol and the token of this build at it, so what
+    // lies there is the `ModuleEntry` that the `#[module]` attribute makes.
+    let entry: &ModuleEntry = unsafe {
+        let found = library.get::<*const ModuleEntry>(symbol.as_bytes());
+        let pointer = found.map_err(|error| unusable(&error))?;
+        &**pointer
+    };
+    if entry.token != AbiToken::CURRENT {
+        return Err(LoadError::Misfit(format!("the module belongs to another build; {}", advice())));
+    }
+    let (label, build) = (entry.label.to_owned(), entry.build);
+    let image = Image::find(copy);
+    let code = NativeCode {
+        library,
+        thread_locals: has_thread_locals(&bytes),
+        image,
+        copy: copy.to_path_buf(),
+    };
+    Ok(LoadedCode { code: Box::new(code), hash, label, build })
+}
+
+/// One version's reference to its image.
+struct NativeCode {
+    library: Library,
+    image: Option<Image>,
+    thread_locals: bool,
+    copy: PathBuf,
+}
+
+impl CodeHandle for NativeCode {
+    fn contains(&self, address: usize) -> bool {
+        self.image.as_ref().is_some_and(|image| image.contains(address))
+    }
+
+    fn pinned_by(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.image.is_none() {
+            reasons.push("this platform cannot tell what refers to an image".to_owned());
+        }
+        if self.thread_locals {
+            reasons.push(
+                "it has thread-locals of its own, whose destructors may run when a thread ends"
+                    .to_owned(),
+            );
+        }
+        reasons
+    }
+
+    fn unload(self: Box<Self>) -> bool {
+        let Self { library, image, copy, .. } = *self;
+        let closed = library.close().is_ok();
+        // The reloader removes its copies itself; those made aside are ours.
+        let _ = fs::remove_file(copy);
+        closed && image.is_some_and(|image| !image.is_mapped())
+    }
+}
+
+/// Whether a library brings a thread-local block of its own (`PT_TLS`).
+fn has_thread_locals(bytes: &[u8]) -> bool {
+    use object::elf::{FileHeader64, PT_TLS};
+    use object::read::elf::{FileHeader, ProgramHeader};
+    let Ok(header) = FileHeader64::<object::Endianness>::parse(bytes) else { return true };
+    let Ok(endian) = header.endian() else { return true };
+    header
+        .program_headers(endian, bytes)
+        .is_ok_and(|headers| headers.iter().any(|header| header.p_type(endian) == PT_TLS))
+}
+
+fn open_error(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    if text.contains("undefined symbol") {
+        format!(
+            "the module was built with other features than the running engine ({text}); {}",
+            advice()
+        )
+    } else {
+        format!("the library cannot be opened: {text}")
+    }
+}
+
+fn library_stem(library: &str) -> String {
+    format!("{}{library}", std::env::consts::DLL_PREFIX)
+}
+
+/// File name of a library: `libgame_logic.so`.
+pub fn library_file(library: &str) -> String {
+    format!("{}{}", library_stem(library), std::env::consts::DLL_SUFFIX)
+}
+
+/// Removes copies left behind by processes that are gone.
+fn remove_stale_copies(dir: &Path, library: &str) {
+    let prefix = format!("{}_", library_stem(library));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(&prefix)?.split('_').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| pid != std::process::id() && !process_exists(pid)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn process_exists(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process_exists(_pid: u32) -> bool {
+    true
+}

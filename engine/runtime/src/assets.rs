@@ -1,0 +1,190 @@
+//! Files to resources: reads and parses assets off the frame loop.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use engine_api::asset::{AssetRegistration, ParsedAsset};
+use inspector_protocol::status::{Problem, Severity};
+
+use crate::call::{self, CallId};
+use crate::host::Outbox;
+use crate::panic;
+use crate::registry::VersionKey;
+use crate::telemetry::Board;
+
+/// What the asset thread is asked to do.
+pub(crate) enum AssetRequest {
+    /// These assets of this version replace all of the module's before.
+    Use(String, VersionKey, Arc<Vec<AssetRegistration>>),
+    /// These files changed.
+    Changed(Vec<PathBuf>),
+    /// Stop the thread.
+    Stop,
+}
+
+/// A parsed asset on its way to the frame thread, with what to say once it is in.
+pub(crate) struct ReadyAsset {
+    /// Module and version whose code made it; applied only while that is active.
+    pub(crate) module: String,
+    pub(crate) key: VersionKey,
+    pub(crate) path: String,
+    pub(crate) apply: ParsedAsset,
+}
+
+struct InUse {
+    key: VersionKey,
+    assets: Arc<Vec<AssetRegistration>>,
+    /// Content last parsed, by path.
+    seen: HashMap<String, String>,
+}
+
+/// The asset thread's body.
+pub(crate) struct AssetLoader {
+    pub(crate) root: PathBuf,
+    pub(crate) requests: Receiver<AssetRequest>,
+    pub(crate) ready: Sender<ReadyAsset>,
+    pub(crate) outbox: Outbox,
+    pub(crate) board: Arc<Board>,
+}
+
+/// How long a file that cannot be parsed may still be half-written.
+const SETTLE: Duration = Duration::from_millis(60);
+
+impl AssetLoader {
+    pub(crate) fn run(self) {
+        let mut modules: HashMap<String, InUse> = HashMap::new();
+        // Files that looked broken, to be read once more before anyone is told.
+        let mut doubtful: Vec<(PathBuf, Instant)> = Vec::new();
+        loop {
+            let wait = doubtful.first().map_or(Duration::from_secs(3600), |(_, at)| {
+                (*at + SETTLE).saturating_duration_since(Instant::now())
+            });
+            match self.requests.recv_timeout(wait) {
+                Ok(AssetRequest::Use(module, key, assets)) => {
+                    let seen = modules.remove(&module).map(|old| old.seen).unwrap_or_default();
+                    let mut in_use = InUse { key, assets: assets.clone(), seen };
+                    self.board.clear_problems(&format!("asset:{module}:"));
+                    for asset in assets.iter() {
+                        // New code may read the same text differently.
+                        in_use.seen.remove(&asset.path);
+                        self.load(&module, &mut in_use, asset, true);
+                    }
+                    modules.insert(module, in_use);
+                }
+                Ok(AssetRequest::Changed(files)) => {
+                    for file in files {
+                        if !self.changed(&mut modules, &file, false)
+                            && !doubtful.iter().any(|(other, _)| *other == file)
+                        {
+                            doubtful.push((file, Instant::now()));
+                        }
+                    }
+                }
+                Ok(AssetRequest::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    let due = |at: &Instant| at.elapsed() >= SETTLE;
+                    let (now, later): (Vec<_>, Vec<_>) =
+                        doubtful.into_iter().partition(|(_, at)| due(at));
+                    doubtful = later;
+                    for (file, _) in now {
+                        self.changed(&mut modules, &file, true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a changed file for every module that wants it. Returns false if it
+    /// does not parse and `certain` is false.
+    fn changed(&self, modules: &mut HashMap<String, InUse>, file: &Path, certain: bool) -> bool {
+        let mut good = true;
+        for (module, in_use) in modules {
+            let assets = in_use.assets.clone();
+            for asset in assets.iter().filter(|asset| self.root.join(&asset.path) == file) {
+                good &= self.load(module, in_use, asset, certain);
+            }
+        }
+        good
+    }
+
+    fn load(
+        &self,
+        module: &str,
+        in_use: &mut InUse,
+        asset: &AssetRegistration,
+        certain: bool,
+    ) -> bool {
+        let file = self.root.join(&asset.path);
+        let shown = format!("assets/{}", asset.path);
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                if certain {
+                    self.problem(module, &asset.path, &shown, 0, 0, &format!("cannot be read: {error}"));
+                }
+                return false;
+            }
+        };
+        if in_use.seen.get(&asset.path) == Some(&text) {
+            return true;
+        }
+        let parsed = {
+            let _call = call::enter(CallId::new(in_use.key.id, 0));
+            panic::guard(|| (asset.parse)(&text))
+        };
+        match parsed {
+            Ok(Ok(apply)) => {
+                in_use.seen.insert(asset.path.clone(), text);
+                self.board.set_problem(&format!("asset:{module}:{}", asset.path), None);
+                let ready = ReadyAsset {
+                    module: module.to_owned(),
+                    key: in_use.key,
+                    path: shown,
+                    apply,
+                };
+                // Disconnected only when the host ends.
+                let _ = self.ready.send(ready);
+                true
+            }
+            Ok(Err(error)) => {
+                if certain {
+                    in_use.seen.remove(&asset.path);
+                    let (line, column) = (error.line, error.column);
+                    self.problem(module, &asset.path, &shown, line, column, &error.message);
+                }
+                false
+            }
+            Err(report) => {
+                let message = format!("its check panicked: {}", report.summary());
+                self.problem(module, &asset.path, &shown, 0, 0, &message);
+                true
+            }
+        }
+    }
+
+    fn problem(
+        &self,
+        module: &str,
+        path: &str,
+        shown: &str,
+        line: u32,
+        column: u32,
+        message: &str,
+    ) {
+        let place = if line > 0 { format!("{shown}:{line}:{column}") } else { shown.to_owned() };
+        self.outbox.warn(format!("{place}: {message}; the last good value stays"));
+        let problem = Problem {
+            module: module.to_owned(),
+            severity: Severity::Error,
+            file: shown.to_owned(),
+            line,
+            column,
+            message: message.to_owned(),
+            rendered: format!("error: {message}\n --> {place}\n"),
+        };
+        self.board.set_problem(&format!("asset:{module}:{path}"), Some(problem));
+    }
+}

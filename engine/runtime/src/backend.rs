@@ -1,0 +1,81 @@
+//! What a backend must offer: one small trait, so that the registry knows no kind
+//! of module by name.
+
+use std::path::PathBuf;
+
+use engine_api::module::ModuleBuilder;
+
+/// A file that should become the next version of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Complete file; nobody writes to it any more.
+    pub path: PathBuf,
+    /// Content hash that the builder computed; `None` for files from elsewhere.
+    pub hash: Option<u64>,
+}
+
+/// Code that was loaded and not yet asked for anything.
+pub struct LoadedCode {
+    /// Keeps the code callable.
+    pub code: Box<dyn CodeHandle>,
+    /// Content hash of what was really loaded.
+    pub hash: u64,
+    /// The module's own version, `0.1.0`.
+    pub label: String,
+    /// Registers what the module offers; may be called more than once. Must not
+    /// be called after the handle is gone.
+    pub build: fn(&mut ModuleBuilder),
+}
+
+/// Keeps the code of one version callable.
+pub trait CodeHandle: Send {
+    /// Whether an address lies within the code or its data.
+    fn contains(&self, address: usize) -> bool;
+
+    /// Why this code cannot be unloaded whatever the registry knows, for people;
+    /// empty if nothing is known.
+    fn pinned_by(&self) -> Vec<String>;
+
+    /// Unloads. Called once, when nothing refers to the code any more; costs what
+    /// the system takes to unmap. Returns whether the code is really gone.
+    fn unload(self: Box<Self>) -> bool;
+}
+
+/// Why an artifact gave no code.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The artifact itself is unusable: truncated, no library, no entry.
+    #[error("{0}")]
+    Unusable(String),
+    /// The artifact is sound and does not fit this engine.
+    #[error("{0}")]
+    Misfit(String),
+    /// What would be loaded is what runs already.
+    #[error("the content is what already runs")]
+    Unchanged,
+}
+
+/// Content hash of an artifact, by which versions are told apart. Stable within one
+/// build of the engine.
+pub fn content_hash(bytes: &[u8]) -> u64 {
+    inspector_protocol::content_hash(bytes)
+}
+
+/// Turns artifacts into code. Lives on the loader thread.
+pub trait Backend: Send {
+    /// Kind of the modules it serves, as in the status document: `native`.
+    fn kind(&self) -> &'static str;
+
+    /// Verifies an artifact and loads it, before anything of the running version is
+    /// touched. On an error the running version is as before. `force` loads content
+    /// that already runs once more.
+    ///
+    /// # Errors
+    /// A [`LoadError`] whose text says what to do.
+    fn load(&mut self, module: &str, artifact: &Artifact, force: bool)
+    -> Result<LoadedCode, LoadError>;
+
+    /// Modules whose artifact was replaced by someone else since the last call, such
+    /// as a build typed in another terminal, with that artifact.
+    fn external_changes(&mut self) -> Vec<(String, Artifact)>;
+}

@@ -1,0 +1,388 @@
+//! Counting calls: which version is running where.
+//!
+//! Every thread that calls into a module owns a [`CallStack`]: a small array of
+//! the calls it is in, written with plain stores by its owner and read by anyone.
+//! An entry both counts the call on its version and protects that version's code
+//! from being unloaded; the protocol is that of hazard pointers (M. Michael,
+//! "Hazard Pointers", 2004) with the asymmetric fence of [`crate::fence`].
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::fence;
+
+/// A call's version and function in one word, so that an entry is one plain store.
+/// Never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallId(u64);
+
+impl CallId {
+    /// Function number `function` of the version with the registry-wide id `version`.
+    pub fn new(version: u32, function: u32) -> Self {
+        Self(u64::from(version) << 32 | u64::from(function) | 1 << 63)
+    }
+
+    /// Registry-wide id of the version.
+    pub fn version(self) -> u32 {
+        (self.0 >> 32) as u32 & 0x7fff_ffff
+    }
+
+    /// Number of the function within its version.
+    pub fn function(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// Nested calls recorded without a lock; deeper ones go to a list behind one.
+const DEPTH: usize = 64;
+
+/// The calls that one thread is in, outermost first. Written by its thread only.
+pub struct CallStack {
+    thread: String,
+    depth: AtomicUsize,
+    /// Counts every entry, so that two calls of one function can be told apart.
+    sequence: AtomicU64,
+    entries: [Entry; DEPTH],
+    deeper: Mutex<Vec<CallId>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    id: AtomicU64,
+    sequence: AtomicU64,
+}
+
+/// All stacks of the process. A thread adds its own at its first call and takes it
+/// away when it ends.
+static STACKS: Mutex<Vec<Arc<CallStack>>> = Mutex::new(Vec::new());
+
+fn stacks() -> MutexGuard<'static, Vec<Arc<CallStack>>> {
+    STACKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+thread_local! {
+    static CURRENT: Cell<*const CallStack> = const { Cell::new(std::ptr::null()) };
+    static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
+}
+
+/// Takes the thread's stack out of the list when the thread ends.
+struct Owner(Arc<CallStack>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = CURRENT.try_with(|current| current.set(std::ptr::null()));
+        stacks().retain(|stack| !Arc::ptr_eq(stack, &self.0));
+    }
+}
+
+#[cold]
+fn register() -> *const CallStack {
+    let thread = std::thread::current();
+    let stack = Arc::new(CallStack {
+        thread: thread.name().unwrap_or("unnamed").to_owned(),
+        depth: AtomicUsize::new(0),
+        sequence: AtomicU64::new(0),
+        entries: std::array::from_fn(|_| Entry::default()),
+        deeper: Mutex::new(Vec::new()),
+    });
+    let pointer = Arc::as_ptr(&stack);
+    stacks().push(stack.clone());
+    OWNER.set(Some(Owner(stack)));
+    CURRENT.set(pointer);
+    pointer
+}
+
+#[inline]
+fn with_current<R>(act: impl FnOnce(&CallStack) -> R) -> R {
+    let mut pointer = CURRENT.get();
+    if pointer.is_null() {
+        pointer = register();
+    }
+    // SAFETY: `CURRENT` is either null or points into the `Arc` that this
+    // thread's `OWNER` holds; `Owner::drop` sets it back to null.
+    act(unsafe { &*pointer })
+}
+
+impl CallStack {
+    #[inline]
+    fn push(&self, id: CallId) {
+        let depth = self.depth.load(Ordering::Relaxed);
+        let sequence = self.sequence.load(Ordering::Relaxed) + 1;
+        self.sequence.store(sequence, Ordering::Relaxed);
+        if let Some(entry) = self.entries.get(depth) {
+            entry.id.store(id.0, Ordering::Relaxed);
+            entry.sequence.store(sequence, Ordering::Relaxed);
+        } else {
+            self.deeper.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        }
+        self.depth.store(depth + 1, Ordering::Release);
+    }
+
+    #[inline]
+    fn pop(&self) {
+        let depth = self.depth.load(Ordering::Relaxed) - 1;
+        if depth >= DEPTH {
+            self.deeper.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        }
+        self.depth.store(depth, Ordering::Release);
+    }
+}
+
+/// A call in progress on this thread. Ends when dropped; must be dropped on the
+/// thread that made it, innermost first.
+pub struct CallGuard {
+    // Not `Send`: it belongs to the stack of its thread.
+    _thread: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for CallGuard {
+    #[inline]
+    fn drop(&mut self) {
+        with_current(CallStack::pop);
+    }
+}
+
+/// Counts a call in whose target cannot be swapped meanwhile: the caller is the
+/// thread that swaps, or holds the registry's lock.
+#[inline]
+pub fn enter(id: CallId) -> CallGuard {
+    with_current(|stack| stack.push(id));
+    CallGuard { _thread: std::marker::PhantomData }
+}
+
+/// The innermost call of this thread, if it ever made one. Reads numbers only, so it
+/// may be asked in a signal handler.
+pub fn current() -> Option<CallId> {
+    let pointer = CURRENT.get();
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: as in `with_current`.
+    let stack = unsafe { &*pointer };
+    let depth = stack.depth.load(Ordering::Relaxed);
+    let entry = stack.entries.get(depth.checked_sub(1)?)?;
+    Some(CallId(entry.id.load(Ordering::Relaxed)))
+}
+
+/// A function of a module as callers see it: the slot stays, what it holds is
+/// replaced at a swap.
+///
+/// Targets are kept until the slot is dropped (32 bytes each), so a caller may
+/// look at one without owning it.
+pub struct Slot {
+    target: AtomicPtr<Target>,
+    kept: Mutex<Vec<Box<Target>>>,
+}
+
+struct Target {
+    code: *const (),
+    id: CallId,
+}
+
+// SAFETY: a target is a code address and a number; calling the code is up to the
+// caller, who checks its type.
+unsafe impl Send for Slot {}
+// SAFETY: as above; the pointer to the target is atomic, the targets immutable.
+unsafe impl Sync for Slot {}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { target: AtomicPtr::new(std::ptr::null_mut()), kept: Mutex::new(Vec::new()) }
+    }
+}
+
+impl Slot {
+    /// Lets new calls go to `code`, or nowhere.
+    pub fn publish(&self, code: Option<(*const (), CallId)>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = code.map_or(std::ptr::null_mut(), |(code, id)| {
+            // Boxes do not move their content when the vector grows.
+            kept.push(Box::new(Target { code, id }));
+            kept.last().map_or(std::ptr::null_mut(), |last| std::ptr::from_ref(&**last).cast_mut())
+        });
+        self.target.store(target, Ordering::Release);
+    }
+
+    /// Enters the function: counts the call on the version that it gets. The
+    /// address stays callable while the guard lives. `None` if there is no target.
+    #[inline]
+    pub fn enter(&self) -> Option<(*const (), CallGuard)> {
+        with_current(|stack| {
+            let mut target = self.target.load(Ordering::Acquire);
+            loop {
+                if target.is_null() {
+                    return None;
+                }
+                // SAFETY: non-null targets point into `kept`, which only grows
+                // while `self` lives.
+                let Target { code, id } = unsafe { &*target };
+                stack.push(*id);
+                fence::light();
+                let now = self.target.load(Ordering::Acquire);
+                if now == target {
+                    return Some((*code, CallGuard { _thread: std::marker::PhantomData }));
+                }
+                // Swapped in between: the entry may have come too late.
+                stack.pop();
+                target = now;
+            }
+        })
+    }
+}
+
+/// A call that was seen running.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningCall {
+    /// What was called.
+    pub id: CallId,
+    /// Name of the thread.
+    pub thread: String,
+    /// Distinguishes calls of one thread.
+    pub sequence: u64,
+}
+
+/// All calls running now, of all threads. Costs callers nothing; takes a lock that
+/// only starting and ending threads take as well.
+pub fn running() -> Vec<RunningCall> {
+    let mut calls = Vec::new();
+    for stack in stacks().iter() {
+        let depth = stack.depth.load(Ordering::Acquire);
+        for entry in &stack.entries[..depth.min(DEPTH)] {
+            calls.push(RunningCall {
+                id: CallId(entry.id.load(Ordering::Relaxed)),
+                thread: stack.thread.clone(),
+                sequence: entry.sequence.load(Ordering::Relaxed),
+            });
+        }
+        for id in stack.deeper.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            calls.push(RunningCall { id: *id, thread: stack.thread.clone(), sequence: 0 });
+        }
+    }
+    calls
+}
+
+/// Calls that run in any of `versions` now, counted so that a zero is certain: no
+/// call that began before a slot was swapped away can be missed.
+pub fn count_certainly(version: u32) -> usize {
+    fence::heavy();
+    running().iter().filter(|call| call.id.version() == version).count()
+}
+
+/// Remembers since when calls are running, by looking from time to time.
+///
+/// Callers do not read the clock (it costs more than the call); a call's time is
+/// known to within the interval of looking.
+#[derive(Default)]
+pub struct CallWatch {
+    seen: Vec<(String, u64, Instant)>,
+}
+
+impl CallWatch {
+    /// Looks: all calls running now, each with the time since it was first seen.
+    pub fn look(&mut self) -> Vec<(RunningCall, Duration)> {
+        let now = Instant::now();
+        let calls = running();
+        self.seen.retain(|(thread, sequence, _)| {
+            calls.iter().any(|call| call.thread == *thread && call.sequence == *sequence)
+        });
+        calls
+            .into_iter()
+            .map(|call| {
+                let known = self
+                    .seen
+                    .iter()
+                    .find(|(thread, sequence, _)| {
+                        *thread == call.thread && *sequence == call.sequence
+                    })
+                    .map(|(_, _, since)| *since);
+                let since = known.unwrap_or_else(|| {
+                    self.seen.push((call.thread.clone(), call.sequence, now));
+                    now
+                });
+                (call, now.duration_since(since))
+            })
+            .collect()
+    }
+}
+
+/// Prepares cheap counting for this process; see [`crate::fence`].
+pub fn prepare() {
+    fence::prepare();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn an_id_keeps_version_and_function() {
+        let id = CallId::new(0x7fff_ffff, u32::MAX);
+        assert_eq!((id.version(), id.function()), (0x7fff_ffff, u32::MAX));
+        assert_eq!(CallId::new(3, 7).version(), 3);
+    }
+
+    #[test]
+    fn nested_calls_are_counted_even_past_the_array() {
+        let count = || running().iter().filter(|call| call.id.version() == 901).count();
+        let mut guards: Vec<_> = (0..DEPTH + 10).map(|n| enter(CallId::new(901, n as u32))).collect();
+        assert_eq!(count(), DEPTH + 10);
+        while guards.len() > 3 {
+            guards.pop();
+        }
+        assert_eq!(count(), 3);
+        assert_eq!(current(), Some(CallId::new(901, 2)));
+        while guards.pop().is_some() {}
+        assert_eq!(count(), 0);
+    }
+
+    /// Threads call through a slot while it is swapped; a version is marked gone
+    /// once a certain count says zero, and no call may then be in it.
+    #[test]
+    fn no_call_enters_a_version_after_a_certain_zero() {
+        static GONE: [AtomicBool; 400] = [const { AtomicBool::new(false) }; 400];
+        prepare();
+        let slot = Slot::default();
+        let first = 1000;
+        slot.publish(Some((std::ptr::null(), CallId::new(first, 0))));
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let Some((_, guard)) = slot.enter() else { continue };
+                        let version = current().map_or(0, CallId::version) - first;
+                        for _ in 0..20 {
+                            assert!(!GONE[version as usize].load(Ordering::SeqCst));
+                        }
+                        drop(guard);
+                    }
+                });
+            }
+            for version in 0..399 {
+                slot.publish(Some((std::ptr::null(), CallId::new(first + version + 1, 0))));
+                while count_certainly(first + version) > 0 {
+                    std::hint::spin_loop();
+                }
+                GONE[version as usize].store(true, Ordering::SeqCst);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn a_watched_call_keeps_its_first_time() {
+        let mut watch = CallWatch::default();
+        let _guard = enter(CallId::new(902, 1));
+        let elapsed = |watch: &mut CallWatch| {
+            watch.look().into_iter().find(|(call, _)| call.id.version() == 902).map(|(_, time)| time)
+        };
+        let first = elapsed(&mut watch).unwrap();
+        while elapsed(&mut watch).unwrap() <= first {
+            std::hint::spin_loop();
+        }
+    }
+}

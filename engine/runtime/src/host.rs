@@ -1,0 +1,574 @@
+//! The frame loop: owns the world, runs the modules, takes ready versions in between.
+//!
+//! The loop never waits for anything outside. What others have for it (versions,
+//! assets, requests) arrives through channels and is taken between two frames; what
+//! it has for others goes into a bounded channel, and is dropped and counted when
+//! that is full.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use engine_api::bevy_ecs::world::World;
+use engine_api::input::Input;
+use engine_api::module::{Stage, StateKind};
+use engine_api::time::Time;
+use engine_api::value::Value;
+use engine_api::viewport::Viewport;
+use inspector_protocol::message::LogLevel;
+use inspector_protocol::status::{
+    ComponentCount, Problem, ReloadOutcome, Severity, WorldStatus,
+};
+
+use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
+use crate::backend::{Artifact, Backend};
+use crate::link::{FromHost, Reloaded, ToHost};
+use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
+use crate::registry::{EnteredCall, Registry};
+use crate::runner::SystemFault;
+use crate::state::{self, StateBook};
+use crate::swap::{ActiveModules, PreparedVersion, Swapped};
+use crate::telemetry::{Board, Observatory};
+use crate::workers::Workers;
+use crate::{call, convert, panic};
+
+/// What a host needs to know.
+pub struct HostConfig {
+    /// Modules by name, each with the index of its backend.
+    pub modules: Vec<(String, usize)>,
+    /// Backends.
+    pub backends: Vec<Box<dyn Backend>>,
+    /// Folder of the assets.
+    pub assets: PathBuf,
+    /// Frames per second.
+    pub frame_rate: u32,
+    /// Ends after so many frames.
+    pub max_frames: Option<u64>,
+    /// Frames wait for the first version of every module.
+    pub wait_for_modules: bool,
+}
+
+/// Where everything a host has to say goes. Cheap to clone; usable on any thread.
+#[derive(Clone)]
+pub struct Outbox {
+    to: Sender<FromHost>,
+    board: Arc<Board>,
+}
+
+impl Outbox {
+    /// An outbox into `to`.
+    pub fn new(to: Sender<FromHost>, board: Arc<Board>) -> Self {
+        Self { to, board }
+    }
+
+    /// Sends what may be lost when the other side is slow. Never blocks.
+    pub fn offer(&self, message: FromHost) {
+        if let Err(TrySendError::Full(_)) = self.to.try_send(message) {
+            self.board.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: String) {
+        self.offer(FromHost::Log { level, module: String::new(), message });
+    }
+
+    /// Logs a line of the engine.
+    pub fn info(&self, message: String) {
+        self.log(LogLevel::Info, message);
+    }
+
+    /// Logs a line of the engine.
+    pub fn debug(&self, message: String) {
+        self.log(LogLevel::Debug, message);
+    }
+
+    /// Logs a line of the engine.
+    pub fn warn(&self, message: String) {
+        self.log(LogLevel::Warn, message);
+    }
+
+    /// Logs a line of the engine.
+    pub fn error(&self, message: String) {
+        self.log(LogLevel::Error, message);
+    }
+
+    /// Reports how a reload ended.
+    pub fn reloaded(&self, report: Reloaded) {
+        self.offer(FromHost::Reloaded(report));
+    }
+}
+
+/// How often the world is counted and old versions are looked at.
+const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// Shortest time between two pictures that are sent.
+const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
+
+/// A game: its world and everything that runs in it. Lives on the frame thread.
+pub struct Host {
+    world: World,
+    book: StateBook,
+    modules: ActiveModules,
+    registry: Arc<Registry>,
+    board: Arc<Board>,
+    outbox: Outbox,
+    inbox: Receiver<ToHost>,
+    ready_versions: Receiver<ReadyVersion>,
+    ready_assets: Receiver<ReadyAsset>,
+    loader: Sender<LoaderRequest>,
+    asset_loader: Sender<AssetRequest>,
+    workers: Workers,
+    threads: Vec<JoinHandle<()>>,
+    telemetry_stop: Arc<AtomicBool>,
+    drain: Drain,
+    frame_rate: u32,
+    max_frames: Option<u64>,
+    waiting: Vec<String>,
+    viewport_size: (u16, u16),
+    viewport_wanted: bool,
+    last_picture: Option<(Instant, Viewport)>,
+    last_housekeeping: Instant,
+    frame: u64,
+    ended: bool,
+}
+
+impl Host {
+    /// Starts the loader, asset and telemetry threads around an empty world.
+    ///
+    /// # Errors
+    /// If a thread cannot be started.
+    pub fn start(
+        config: HostConfig,
+        inbox: Receiver<ToHost>,
+        to: Sender<FromHost>,
+    ) -> std::io::Result<Self> {
+        call::prepare();
+        panic::install_hook();
+        let registry = Arc::new(Registry::default());
+        let board = Arc::new(Board::default());
+        let outbox = Outbox::new(to, board.clone());
+        for (module, backend) in &config.modules {
+            registry.add_module(module, config.backends[*backend].kind());
+        }
+        crate::log::install(outbox.clone(), registry.clone());
+
+        let (loader, loader_requests) = unbounded();
+        let (ready, ready_versions) = bounded(16);
+        let (asset_loader, asset_requests) = unbounded();
+        let (ready_asset, ready_assets) = bounded(256);
+        let telemetry_stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(body)
+                .map(|thread| threads.push(thread))
+        };
+        let loader_body = Loader {
+            registry: registry.clone(),
+            backends: config.backends,
+            modules: config.modules.clone(),
+            requests: loader_requests,
+            ready,
+            outbox: outbox.clone(),
+        };
+        spawn("loader", Box::new(move || loader_body.run()))?;
+        let assets = AssetLoader {
+            root: config.assets,
+            requests: asset_requests,
+            ready: ready_asset,
+            outbox: outbox.clone(),
+            board: board.clone(),
+        };
+        spawn("assets", Box::new(move || assets.run()))?;
+        let mut observatory = Observatory::new(registry.clone(), board.clone());
+        let (stop, to) = (telemetry_stop.clone(), outbox.clone());
+        let telemetry = move || {
+            while !stop.load(Ordering::Relaxed) {
+                to.offer(FromHost::Snapshot(Box::new(observatory.look())));
+                std::thread::park_timeout(HOUSEKEEPING);
+            }
+        };
+        spawn("telemetry", Box::new(telemetry))?;
+
+        let step = Duration::from_secs(1) / config.frame_rate.max(1);
+        let mut world = World::new();
+        world.insert_resource(Time::new(step));
+        world.init_resource::<Input>();
+        world.init_resource::<Viewport>();
+        let waiting = config.modules.into_iter().map(|(name, _)| name);
+        Ok(Self {
+            world,
+            book: StateBook::default(),
+            modules: ActiveModules::default(),
+            registry,
+            board,
+            outbox,
+            inbox,
+            ready_versions,
+            ready_assets,
+            loader,
+            asset_loader,
+            workers: Workers::default(),
+            threads,
+            telemetry_stop,
+            drain: Drain::default(),
+            frame_rate: config.frame_rate.max(1),
+            max_frames: config.max_frames,
+            waiting: if config.wait_for_modules { waiting.collect() } else { Vec::new() },
+            viewport_size: (80, 24),
+            viewport_wanted: false,
+            last_picture: None,
+            last_housekeeping: Instant::now(),
+            frame: 0,
+            ended: false,
+        })
+    }
+
+    /// The registry, for calls from other threads.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The world, between frames.
+    pub fn world(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// Runs frames until asked to end, or until the frame limit. Then ends the game:
+    /// everything of the modules is dropped before their code.
+    pub fn run(mut self) {
+        self.outbox.offer(FromHost::Ready { pid: std::process::id() });
+        let period = Duration::from_secs(1) / self.frame_rate;
+        let mut next = Instant::now();
+        let mut last_start = next;
+        while !self.ended {
+            let start = Instant::now();
+            if self.waiting.is_empty() {
+                self.frame(start - last_start);
+                if self.max_frames.is_some_and(|max| self.frame >= max) {
+                    break;
+                }
+            } else {
+                self.between_frames();
+            }
+            last_start = start;
+            next += period;
+            let now = Instant::now();
+            if next + period * 4 < now {
+                // Too far behind to catch up: go on from here.
+                next = now;
+            }
+            self.wait_until(next);
+        }
+        self.finish();
+    }
+
+    /// Waits for the next frame. What arrives meanwhile is taken at once, so that a
+    /// click or a call does not wait for the frame to come.
+    fn wait_until(&mut self, deadline: Instant) {
+        while !self.ended {
+            match self.inbox.recv_deadline(deadline) {
+                Ok(message) => self.handle(message),
+                Err(crossbeam_channel::RecvTimeoutError::Timeout) => return,
+                Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
+                    // Nobody is there any more: the supervisor is gone.
+                    self.ended = true;
+                }
+            }
+        }
+    }
+
+    /// Runs one frame; `frame_time` is what the last one took from start to start.
+    pub fn frame(&mut self, frame_time: Duration) {
+        let start = Instant::now();
+        self.between_frames();
+        let mut faults = Vec::new();
+        self.world.resource_mut::<Time>().advance(frame_time);
+        for stage in [Stage::PreUpdate, Stage::Update, Stage::PostUpdate] {
+            self.modules.run(stage, &mut self.world, &mut faults);
+        }
+        let (width, height) = self.viewport_size;
+        if let Some(mut viewport) = self.world.get_resource_mut::<Viewport>() {
+            viewport.resize(width, height);
+        }
+        self.modules.run(Stage::Render, &mut self.world, &mut faults);
+        self.send_picture();
+        self.modules.end_frame(&mut self.world);
+        self.world.resource_mut::<Input>().end_frame();
+        self.world.clear_trackers();
+        self.frame += 1;
+        self.report(faults);
+        self.board.frames.record(start.elapsed());
+    }
+
+    /// Takes what others have for the game.
+    fn between_frames(&mut self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.handle(message);
+        }
+        while let Ok(ready) = self.ready_versions.try_recv() {
+            self.swap(ready);
+        }
+        while let Ok(asset) = self.ready_assets.try_recv() {
+            let active = self.modules.get(&asset.module).is_some_and(|now| now.key == asset.key);
+            if active {
+                (asset.apply)(&mut self.world);
+                self.outbox.debug(format!("{} applied", asset.path));
+            }
+        }
+        if self.last_housekeeping.elapsed() >= HOUSEKEEPING {
+            self.last_housekeeping = Instant::now();
+            self.keep_house();
+        }
+    }
+
+    fn swap(&mut self, ready: ReadyVersion) {
+        let ReadyVersion { prepared, ticket, load } = ready;
+        let PreparedVersion { module, key, .. } = &prepared;
+        let (module, key) = (module.clone(), *key);
+        let from = self.registry.active(&module).map(|key| key.number);
+        let start = Instant::now();
+        let result = self.modules.swap(prepared, &mut self.world, &mut self.book, &self.registry);
+        let mut report = Reloaded {
+            ticket,
+            module: module.clone(),
+            from,
+            to: None,
+            outcome: ReloadOutcome::Rejected,
+            message: String::new(),
+            load_ms: load.as_secs_f64() * 1000.0,
+            swap_ms: start.elapsed().as_secs_f64() * 1000.0,
+        };
+        match result {
+            Ok(Swapped { previous, retired, took }) => {
+                report.swap_ms = took.as_secs_f64() * 1000.0;
+                report.outcome = ReloadOutcome::Applied;
+                report.to = Some(key.number);
+                let _ = self.loader.send(LoaderRequest::Retire(retired));
+                self.board.clear_problems(&format!("system:{module}:"));
+                match previous {
+                    None => self
+                        .outbox
+                        .info(format!("Module '{module}' loaded (v{})", key.number)),
+                    Some(old) => self.outbox.info(format!(
+                        "Module '{module}' reloaded (v{} -> v{})",
+                        old.number, key.number
+                    )),
+                }
+                self.use_assets(&module);
+                if previous.is_none() {
+                    let mut faults = Vec::new();
+                    self.modules.start(&module, &mut self.world, &mut faults);
+                    self.report(faults);
+                }
+                self.waiting.retain(|waiting| *waiting != module);
+                self.last_housekeeping = Instant::now();
+                self.keep_house();
+            }
+            Err(message) => {
+                self.registry.reject(&module, key);
+                report.message = message;
+            }
+        }
+        self.outbox.reloaded(report);
+    }
+
+    fn use_assets(&self, module: &str) {
+        for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
+            let request = AssetRequest::Use(name.to_owned(), key, assets.clone());
+            let _ = self.asset_loader.send(request);
+        }
+    }
+
+    fn handle(&mut self, message: ToHost) {
+        match message {
+            ToHost::Load { ticket, module, artifact, hash, force } => {
+                let artifact = Artifact { path: artifact, hash: Some(hash) };
+                let request = LoaderRequest::Load { ticket: Some(ticket), module, artifact, force };
+                let _ = self.loader.send(request);
+            }
+            ToHost::Call { id, module, function, args } => self.call(id, &module, &function, &args),
+            ToHost::FilesChanged(files) => {
+                let _ = self.asset_loader.send(AssetRequest::Changed(files));
+            }
+            ToHost::Input(event) => {
+                if let Some(mut input) = self.world.get_resource_mut::<Input>() {
+                    convert::apply_input(&mut input, event);
+                }
+            }
+            ToHost::ViewportSize { width, height } => {
+                self.viewport_size = (width.min(1000), height.min(500));
+            }
+            ToHost::ViewportWanted(wanted) => self.viewport_wanted = wanted,
+            ToHost::Shutdown => self.ended = true,
+        }
+    }
+
+    fn call(&mut self, id: u64, module: &str, function: &str, args: &[String]) {
+        let answer = |result| FromHost::Called { id, result };
+        let values: Result<Vec<Value>, String> = args
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                ron::from_str(text).map_err(|error| {
+                    format!(
+                        "argument {} `{text}` is no RON value (column {}): {}",
+                        index + 1,
+                        error.span.start.col,
+                        error.code
+                    )
+                })
+            })
+            .collect();
+        let values = match values {
+            Ok(values) => values,
+            Err(message) => return self.outbox.offer(answer(Err(message))),
+        };
+        match self.registry.enter(module, function) {
+            Err(error) => self.outbox.offer(answer(Err(describe(&error)))),
+            Ok(EnteredCall::World) => {
+                let result =
+                    self.registry.call_with_world(&mut self.world, module, function, &values);
+                self.world.flush();
+                self.outbox.offer(answer(to_json(result.map_err(|error| describe(&error)))));
+            }
+            Ok(EnteredCall::Detached(_)) => {
+                // A guard stays on its thread: the worker enters for itself, the
+                // version that is active when the call really starts.
+                let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
+                let (module, function) = (module.to_owned(), function.to_owned());
+                let job = move || {
+                    let result = match registry.enter(&module, &function) {
+                        Ok(EnteredCall::Detached(entered)) => {
+                            entered.run(&values).map_err(|error| describe(&error))
+                        }
+                        Ok(EnteredCall::World) => Err(format!(
+                            "`{function}` takes the world since it was swapped; call it again"
+                        )),
+                        Err(error) => Err(describe(&error)),
+                    };
+                    outbox.offer(FromHost::Called { id, result: to_json(result) });
+                };
+                if self.workers.run(job).is_err() {
+                    let message = "too many calls are waiting; try again later".to_owned();
+                    self.outbox.offer(answer(Err(message)));
+                }
+            }
+        }
+    }
+
+    fn send_picture(&mut self) {
+        if !self.viewport_wanted {
+            return;
+        }
+        let due = self.last_picture.as_ref().is_none_or(|(at, _)| at.elapsed() >= PICTURE_INTERVAL);
+        let Some(viewport) = self.world.get_resource::<Viewport>().filter(|_| due) else { return };
+        if self.last_picture.as_ref().is_some_and(|(_, last)| last == viewport) {
+            return;
+        }
+        self.outbox.offer(FromHost::Viewport(convert::picture(viewport, self.frame)));
+        self.last_picture = Some((Instant::now(), viewport.clone()));
+    }
+
+    fn report(&self, faults: Vec<SystemFault>) {
+        for fault in faults {
+            let id = match &fault {
+                SystemFault::Panicked { id, .. } | SystemFault::Failed { id, .. } => *id,
+            };
+            let Some((module, version, function)) = self.registry.name_call(id) else { continue };
+            let (message, file, line, column, rendered) = match fault {
+                SystemFault::Panicked { report, .. } => {
+                    let message = format!("system `{function}` panicked: {}", report.message);
+                    self.outbox.error(format!(
+                        "Module '{module}' v{version}: system `{function}` panicked at {}; it is \
+                         paused until the next reload",
+                        report.summary()
+                    ));
+                    (message, report.file, report.line, report.column, report.backtrace)
+                }
+                SystemFault::Failed { message, .. } => {
+                    let message = format!("system `{function}` failed: {message}");
+                    self.outbox.error(format!("Module '{module}' v{version}: {message}"));
+                    (message, String::new(), 0, 0, String::new())
+                }
+            };
+            let problem = Problem {
+                rendered: format!("error: {message}\n --> {file}:{line}:{column}\n{rendered}"),
+                module: module.clone(),
+                severity: Severity::Error,
+                file,
+                line,
+                column,
+                message,
+            };
+            self.board.set_problem(&format!("system:{module}:{function}"), Some(problem));
+        }
+    }
+
+    fn keep_house(&mut self) {
+        let world = &self.world;
+        let book = &self.book;
+        self.drain.look(&self.registry, &self.outbox, &self.loader, |key, inside| {
+            book.references(world, key, inside)
+        });
+        let status = world_status(world, book);
+        if let Ok(mut shown) = self.board.world.try_lock() {
+            *shown = status;
+        }
+    }
+
+    /// Ends the game. Order matters: values in the world may be dropped by module
+    /// code, so the world goes first, then what versions registered, then their code
+    /// (with the process).
+    fn finish(mut self) {
+        self.modules.clear(&mut self.world);
+        let dropped = panic::guard(|| drop(std::mem::take(&mut self.world)));
+        if let Err(report) = dropped {
+            self.outbox.error(format!("a value panicked while it was dropped: {}", report.summary()));
+        }
+        self.telemetry_stop.store(true, Ordering::Relaxed);
+        let _ = self.loader.send(LoaderRequest::Stop);
+        let _ = self.asset_loader.send(AssetRequest::Stop);
+        // Unblocks a loader that has a version for a frame that will not come.
+        drop((self.ready_versions, self.ready_assets));
+        for thread in self.threads {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+        self.outbox.offer(FromHost::Finished);
+    }
+}
+
+fn to_json(result: Result<Value, String>) -> Result<String, String> {
+    result.and_then(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    error.to_string()
+}
+
+fn world_status(world: &World, book: &StateBook) -> WorldStatus {
+    let live = state::live_counts(world);
+    let mut status = WorldStatus::default();
+    for (kind, type_id, name) in book.names() {
+        let count = world
+            .components()
+            .get_id(type_id)
+            .and_then(|id| live.get(&id).copied())
+            .unwrap_or(0);
+        match kind {
+            StateKind::Component => {
+                status.components.push(ComponentCount { name: name.to_owned(), count });
+            }
+            StateKind::Resource if count > 0 => status.resources.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    status.components.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+    status.resources.sort();
+    status.entities = state::game_entities(world);
+    status
+}

@@ -1,0 +1,37 @@
+//! Registry, versions, call table, swap and frame loop: what Liveloop exists for.
+//!
+//! This crate knows modules and versions, not where code comes from: a backend
+//! implements the small trait in [`backend`] and nothing here knows one by name.
+//!
+//! | module | holds | thread |
+//! |---|---|---|
+//! | [`call`] | counting calls per version, function slots | any |
+//! | [`registry`] | modules, versions, their states, calls by name | any |
+//! | [`backend`] | the trait that backends implement | loader |
+//! | [`loader`] | artifacts to prepared versions; unloading | loader |
+//! | [`swap`] | making a prepared version the active one | frame |
+//! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
+//! | [`runner`] | running systems, containing what goes wrong in them | frame |
+//! | [`host`] | the frame loop | frame |
+//! | [`workers`] | calls off the frame loop | workers |
+//! | [`assets`] | files to resources | assets |
+//! | [`telemetry`] | what the inspector shows | telemetry |
+//! | [`link`] | messages between a host and its supervisor | |
+
+pub mod assets;
+pub mod backend;
+pub mod call;
+mod convert;
+mod fence;
+pub mod host;
+pub mod link;
+pub mod loader;
+mod log;
+mod observer;
+pub mod panic;
+pub mod registry;
+pub mod runner;
+pub mod state;
+pub mod swap;
+pub mod telemetry;
+pub mod workers;

@@ -1,0 +1,142 @@
+//! Messages between a host and its supervisor, over the private pipe (or a channel
+//! where both are one process). They travel in the framing of
+//! [`inspector_protocol::wire`].
+
+use std::path::PathBuf;
+
+use inspector_protocol::input::InputEvent;
+use inspector_protocol::message::LogLevel;
+use inspector_protocol::status::{
+    CallStatus, FrameStatus, ModuleStatus, Problem, ReloadOutcome, WorldStatus,
+};
+use inspector_protocol::viewport::ViewportFrame;
+use serde::{Deserialize, Serialize};
+
+/// From the supervisor to the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ToHost {
+    /// A build is ready to be loaded. Answered by [`FromHost::Reloaded`].
+    Load {
+        /// Comes back in the answer.
+        ticket: u64,
+        /// Module.
+        module: String,
+        /// Complete file.
+        artifact: PathBuf,
+        /// Its content hash.
+        hash: u64,
+        /// Load it even if that content runs already.
+        force: bool,
+    },
+    /// Calls a function by name; answered by [`FromHost::Called`].
+    Call {
+        /// Comes back in the answer.
+        id: u64,
+        /// Module.
+        module: String,
+        /// Function.
+        function: String,
+        /// Arguments, each a RON value.
+        args: Vec<String>,
+    },
+    /// Files changed that may be assets.
+    FilesChanged(Vec<PathBuf>),
+    /// Something the player did.
+    Input(InputEvent),
+    /// Size of the picture, in cells.
+    ViewportSize {
+        /// Columns.
+        width: u16,
+        /// Rows.
+        height: u16,
+    },
+    /// Whether anyone looks at the picture.
+    ViewportWanted(bool),
+    /// End after the current frame, exit status 0.
+    Shutdown,
+}
+
+/// From the host to the supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum FromHost {
+    /// The host runs frames.
+    Ready {
+        /// Process id.
+        pid: u32,
+    },
+    /// A version was loaded; the names behind the numbers that a crash report has.
+    Names {
+        /// Registry-wide id of the version.
+        id: u32,
+        /// Module.
+        module: String,
+        /// Version.
+        version: u32,
+        /// Functions by number.
+        functions: Vec<String>,
+    },
+    /// What the inspector shows, several times a second.
+    Snapshot(Box<Snapshot>),
+    /// A log line.
+    Log {
+        /// Level.
+        level: LogLevel,
+        /// Module that wrote it; empty for the engine.
+        module: String,
+        /// Text.
+        message: String,
+    },
+    /// How loading or rolling back ended.
+    Reloaded(Reloaded),
+    /// A frame of the game.
+    Viewport(ViewportFrame),
+    /// The answer to a call: JSON, or what went wrong.
+    Called {
+        /// The call's id.
+        id: u64,
+        /// Result.
+        result: Result<String, String>,
+    },
+    /// The frame limit was reached or the host was asked to end; it exits now.
+    Finished,
+}
+
+/// How loading or rolling back ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Ticket of the request; `None` for a build that came from elsewhere.
+    pub ticket: Option<u64>,
+    /// Module.
+    pub module: String,
+    /// Version that was active before.
+    pub from: Option<u32>,
+    /// Version that is active because of it; `None` unless it was applied.
+    pub to: Option<u32>,
+    /// Outcome.
+    pub outcome: ReloadOutcome,
+    /// A sentence for people.
+    pub message: String,
+    /// Verify, open, ask what it offers: ms.
+    pub load_ms: f64,
+    /// Time the frame loop lost: ms.
+    pub swap_ms: f64,
+}
+
+/// What a host knows of itself at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Frames run.
+    pub frame: u64,
+    /// Modules and versions.
+    pub modules: Vec<ModuleStatus>,
+    /// Running calls.
+    pub calls: Vec<CallStatus>,
+    /// What the world holds.
+    pub world: WorldStatus,
+    /// Frame times.
+    pub frames: FrameStatus,
+    /// Bad assets and paused systems.
+    pub problems: Vec<Problem>,
+    /// Messages to the supervisor that were dropped because it was slow.
+    pub dropped: u64,
+}

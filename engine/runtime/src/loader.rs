@@ -1,0 +1,267 @@
+//! The loader: turns artifacts into prepared versions and unloads old ones, off the
+//! frame loop, on a thread of its own.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use engine_api::module::ModuleBuilder;
+use inspector_protocol::status::{ReloadOutcome, VersionState};
+
+use crate::backend::{Artifact, Backend, LoadError};
+use crate::call::{self, CallId};
+use crate::host::Outbox;
+use crate::link::{FromHost, Reloaded};
+use crate::panic;
+use crate::registry::{Registry, VersionKey};
+use crate::state;
+use crate::swap::{self, PreparedVersion, Retired};
+
+/// What the loader is asked to do.
+pub enum LoaderRequest {
+    /// Load an artifact as the next version.
+    Load {
+        /// Comes back in the report.
+        ticket: Option<u64>,
+        /// Module.
+        module: String,
+        /// The file.
+        artifact: Artifact,
+        /// Even if that content runs already.
+        force: bool,
+    },
+    /// Drop what a version left behind; nothing calls it any more once its calls
+    /// have ended.
+    Retire(Retired),
+    /// The world does not refer to this version: unload it.
+    Unload(String, VersionKey),
+    /// A prepared version did not get in.
+    Discard(String, VersionKey, Box<Retired>),
+    /// Stop the thread.
+    Stop,
+}
+
+/// A prepared version on its way to the frame thread.
+pub struct ReadyVersion {
+    /// The version.
+    pub prepared: PreparedVersion,
+    /// Ticket of the request.
+    pub ticket: Option<u64>,
+    /// Time it took to get here.
+    pub load: Duration,
+}
+
+/// How often the loader looks for artifacts that were replaced by others.
+const EXTERNAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The loader's thread body.
+pub(crate) struct Loader {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) backends: Vec<Box<dyn Backend>>,
+    /// Module name and index of its backend.
+    pub(crate) modules: Vec<(String, usize)>,
+    pub(crate) requests: Receiver<LoaderRequest>,
+    pub(crate) ready: Sender<ReadyVersion>,
+    pub(crate) outbox: Outbox,
+}
+
+impl Loader {
+    pub(crate) fn run(mut self) {
+        let mut retired: Vec<Retired> = Vec::new();
+        loop {
+            match self.requests.recv_timeout(EXTERNAL_INTERVAL) {
+                Ok(LoaderRequest::Load { ticket, module, artifact, force }) => {
+                    self.load(ticket, &module, &artifact, force);
+                }
+                Ok(LoaderRequest::Retire(left)) => retired.push(left),
+                Ok(LoaderRequest::Unload(module, key)) => {
+                    // What it registered must go while its code is still there.
+                    drop_guarded(&mut retired);
+                    self.unload(&module, key);
+                }
+                Ok(LoaderRequest::Discard(module, key, left)) => {
+                    drop_guarded(&mut vec![*left]);
+                    self.registry.reject(&module, key);
+                }
+                Ok(LoaderRequest::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    drop_guarded(&mut retired);
+                    self.look_outside();
+                }
+            }
+        }
+    }
+
+    fn look_outside(&mut self) {
+        let changes: Vec<_> =
+            self.backends.iter_mut().flat_map(|backend| backend.external_changes()).collect();
+        for (module, artifact) in changes {
+            self.load(None, &module, &artifact, false);
+        }
+    }
+
+    fn load(&mut self, ticket: Option<u64>, module: &str, artifact: &Artifact, force: bool) {
+        let start = Instant::now();
+        let from = self.registry.active(module).map(|key| key.number);
+        let report = |outcome, message: String| Reloaded {
+            ticket,
+            module: module.to_owned(),
+            from,
+            to: None,
+            outcome,
+            message,
+            load_ms: start.elapsed().as_secs_f64() * 1000.0,
+            swap_ms: 0.0,
+        };
+        let Some(&(_, backend)) = self.modules.iter().find(|(name, _)| name == module) else {
+            let message = format!("there is no module `{module}` in the config");
+            return self.outbox.reloaded(report(ReloadOutcome::LoadError, message));
+        };
+        match self.prepare(backend, module, artifact, force) {
+            Ok(prepared) => {
+                let ready = ReadyVersion { prepared, ticket, load: start.elapsed() };
+                // The frame thread is gone only when the host ends.
+                let _ = self.ready.send(ready);
+            }
+            Err((outcome, message)) => self.outbox.reloaded(report(outcome, message)),
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        backend: usize,
+        module: &str,
+        artifact: &Artifact,
+        force: bool,
+    ) -> Result<PreparedVersion, (ReloadOutcome, String)> {
+        let loaded = self.backends[backend].load(module, artifact, force).map_err(|error| {
+            let outcome = match error {
+                LoadError::Unusable(_) => ReloadOutcome::LoadError,
+                LoadError::Misfit(_) => ReloadOutcome::Rejected,
+                LoadError::Unchanged => ReloadOutcome::Unchanged,
+            };
+            (outcome, error.to_string())
+        })?;
+        let rejected = |message: String| (ReloadOutcome::Rejected, message);
+        let key = self
+            .registry
+            .reserve(module)
+            .ok_or_else(|| rejected(format!("there is no module `{module}`")))?;
+        let describe = || {
+            let _call = call::enter(CallId::new(key.id, 0));
+            let made = panic::guard(|| {
+                let build = || {
+                    let mut builder = ModuleBuilder::new();
+                    (loaded.build)(&mut builder);
+                    builder.finish()
+                };
+                // Systems belong to the first world they are prepared for, so the
+                // check gets a description of its own.
+                state::check_registrations(build())?;
+                Ok::<_, String>(build())
+            });
+            let mut description = made.map_err(|report| {
+                format!("it panicked while it was asked what it offers: {}", report.summary())
+            })??;
+            if !description.errors.is_empty() {
+                return Err(description.errors.join("; "));
+            }
+            swap::sort_description(&mut description)?;
+            Ok(description)
+        };
+        let described: Result<_, String> = describe();
+        let names = described.as_ref().map(swap::function_names).unwrap_or_default();
+        self.outbox.offer(FromHost::Names {
+            id: key.id,
+            module: module.to_owned(),
+            version: key.number,
+            functions: names.clone(),
+        });
+        self.registry.set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
+        match described {
+            Ok(description) => {
+                Ok(PreparedVersion { module: module.to_owned(), key, description })
+            }
+            Err(message) => {
+                self.registry.reject(module, key);
+                Err(rejected(message))
+            }
+        }
+    }
+
+    fn unload(&self, module: &str, key: VersionKey) {
+        debug_assert_eq!(call::count_certainly(key.id), 0, "unloading a version that runs");
+        let Some(code) = self.registry.take_code(module, key) else { return };
+        let gone = code.unload();
+        self.registry.set_unloaded(module, key, gone);
+        if gone {
+            self.outbox.debug(format!("v{} unloaded", key.number));
+        } else {
+            self.outbox.warn(format!("v{} could not be unmapped and stays", key.number));
+        }
+    }
+}
+
+/// Drops what versions left behind. That runs code of theirs (the values of a
+/// system's `Local`), which may panic.
+fn drop_guarded(retired: &mut Vec<Retired>) {
+    for left in retired.drain(..) {
+        let _ = panic::guard(|| drop(left));
+    }
+}
+
+/// Looks at versions that no longer take calls and decides what becomes of them.
+/// Runs on the frame thread, between frames.
+#[derive(Default)]
+pub(crate) struct Drain {
+    announced: HashSet<u32>,
+    requested: HashSet<u32>,
+}
+
+impl Drain {
+    /// Sends versions that nothing refers to any more to be unloaded; names what
+    /// keeps the others.
+    pub(crate) fn look(
+        &mut self,
+        registry: &Registry,
+        outbox: &Outbox,
+        loader: &Sender<LoaderRequest>,
+        references: impl Fn(VersionKey, &dyn Fn(usize) -> bool) -> Vec<String>,
+    ) {
+        for (module, key, state) in registry.mapped_leftovers() {
+            if self.requested.contains(&key.id) {
+                continue;
+            }
+            let calls = call::running().iter().filter(|c| c.id.version() == key.id).count();
+            if calls > 0 {
+                if self.announced.insert(key.id) {
+                    let plural = if calls == 1 { "" } else { "s" };
+                    outbox.debug(format!("v{} draining ({calls} active call{plural})", key.number));
+                }
+                continue;
+            }
+            if call::count_certainly(key.id) > 0 {
+                continue;
+            }
+            let reasons = registry
+                .with_code(&module, key, |code| {
+                    let mut reasons = code.pinned_by();
+                    reasons.extend(references(key, &|address| code.contains(address)));
+                    reasons
+                })
+                .unwrap_or_default();
+            if reasons.is_empty() {
+                if loader.try_send(LoaderRequest::Unload(module, key)).is_ok() {
+                    self.requested.insert(key.id);
+                }
+            } else {
+                let first = reasons[0].clone();
+                let changed = registry.pin(&module, key, reasons);
+                if changed && state == VersionState::Draining {
+                    outbox.debug(format!("v{} pinned ({first})", key.number));
+                }
+            }
+        }
+    }
+}

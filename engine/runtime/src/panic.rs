@@ -1,0 +1,103 @@
+//! Where a panic of game code happened.
+//!
+//! The payload that `catch_unwind` returns has no place; the panic hook knows it.
+//! The hook leaves a report in the panicking thread, and whoever catches the
+//! panic takes it.
+
+use std::backtrace::Backtrace;
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engine_api::function::panic_message;
+
+use crate::call;
+
+/// A panic that was caught.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PanicReport {
+    /// What the code said.
+    pub message: String,
+    /// Source file, empty if unknown.
+    pub file: String,
+    /// Line, from 1; 0 if unknown.
+    pub line: u32,
+    /// Column, from 1; 0 if unknown.
+    pub column: u32,
+    /// Where it came from, if backtraces are on (`RUST_BACKTRACE`).
+    pub backtrace: String,
+}
+
+impl PanicReport {
+    /// `src/lib.rs:12:5: index out of bounds`.
+    pub fn summary(&self) -> String {
+        if self.file.is_empty() {
+            return self.message.clone();
+        }
+        format!("{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+thread_local! {
+    static LAST: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
+}
+
+/// Installs the hook: a panic inside a module's call leaves a report and prints
+/// nothing, any other panic goes to the hook that was there before.
+pub fn install_hook() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if call::current().is_none() {
+            return previous(info);
+        }
+        let location = info.location();
+        let report = PanicReport {
+            message: info.payload_as_str().unwrap_or("a value that is no text").to_owned(),
+            file: location.map(|place| place.file().to_owned()).unwrap_or_default(),
+            line: location.map_or(0, std::panic::Location::line),
+            column: location.map_or(0, std::panic::Location::column),
+            backtrace: match Backtrace::capture() {
+                trace if trace.status() == std::backtrace::BacktraceStatus::Captured => {
+                    trace.to_string()
+                }
+                _ => String::new(),
+            },
+        };
+        LAST.set(Some(report));
+    }));
+}
+
+/// The report that the hook left on this thread, if any; at most once per panic.
+pub fn take_report() -> Option<PanicReport> {
+    LAST.take()
+}
+
+/// Runs `code`; a panic becomes a report.
+///
+/// # Errors
+/// The report of the panic. Everything of the payload is dropped before this
+/// returns, since it may point into the code that panicked.
+pub fn guard<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
+        let message = panic_message(payload.as_ref());
+        // A payload's own drop may panic as well; there is nothing left to report then.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        take_report().unwrap_or(PanicReport { message, ..PanicReport::default() })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{CallId, enter};
+
+    #[test]
+    fn a_panic_in_a_call_is_reported_with_its_place() {
+        install_hook();
+        let _call = enter(CallId::new(903, 0));
+        let report = guard(|| panic!("boom {}", 1)).unwrap_err();
+        assert_eq!(report.message, "boom 1");
+        assert!(report.file.ends_with("panic.rs") && report.line > 0, "{report:?}");
+        assert_eq!(guard(|| 5), Ok(5));
+        assert_eq!(take_report(), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! Runs the systems of all modules, stage by stage.
+//!
+//! Each system is run under a guard: the call is counted on its version, a panic
+//! is caught, its commands are discarded and the system is paused until its
+//! module's next version.
+
+use std::time::{Duration, Instant};
+
+use engine_api::bevy_ecs::change_detection::Tick;
+use engine_api::bevy_ecs::system::RunSystemError;
+use engine_api::bevy_ecs::world::World;
+use engine_api::input::Input;
+use engine_api::module::Stage;
+use engine_api::system::{SystemConfig, Trigger};
+use engine_api::time::Time;
+
+use crate::call::{self, CallId};
+use crate::panic::{self, PanicReport};
+
+/// A system, ready to run.
+pub struct RunnableSystem {
+    config: SystemConfig,
+    id: CallId,
+    paused: bool,
+    /// Game time until a timer fires next.
+    next_fire: Option<Duration>,
+    last_error: Option<String>,
+    /// Time spent in it since the last [`RunnableSystem::take_time`].
+    spent: Duration,
+}
+
+/// The systems of one version, by stage.
+#[derive(Default)]
+pub struct VersionSystems {
+    stages: [Vec<RunnableSystem>; Stage::ALL.len()],
+}
+
+/// Something that went wrong in a system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SystemFault {
+    /// It panicked and is paused now.
+    Panicked {
+        /// The call that failed.
+        id: CallId,
+        /// What happened.
+        report: PanicReport,
+    },
+    /// It returned an error, or a parameter it needs is missing. Reported when the
+    /// text changes, not every frame.
+    Failed {
+        /// The call that failed.
+        id: CallId,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl RunnableSystem {
+    /// Prepares a system for a world: registers what it uses. Module code may run
+    /// and may panic.
+    pub fn initialize(mut config: SystemConfig, id: CallId, world: &mut World) -> Self {
+        config.system.initialize(world);
+        for condition in &mut config.conditions {
+            condition.initialize(world);
+        }
+        Self { config, id, paused: false, next_fire: None, last_error: None, spent: Duration::ZERO }
+    }
+
+    /// Path of the function.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Takes over from the same system of the version before: what it has seen
+    /// changed, and when its timer fires next.
+    fn continue_from(&mut self, old: &Self) {
+        let last_run: Tick = old.config.system.get_last_run();
+        self.config.system.set_last_run(last_run);
+        for (condition, old) in self.config.conditions.iter_mut().zip(&old.config.conditions) {
+            condition.set_last_run(old.get_last_run());
+        }
+        if self.config.trigger == old.config.trigger {
+            self.next_fire = old.next_fire;
+        }
+    }
+
+    fn is_due(&mut self, world: &World) -> bool {
+        match self.config.trigger {
+            Trigger::Frame => true,
+            Trigger::Pressed(key) => {
+                world.get_resource::<Input>().is_some_and(|input| input.pressed(key))
+            }
+            Trigger::Every(period) => {
+                let Some(time) = world.get_resource::<Time>() else { return false };
+                let due = *self.next_fire.get_or_insert(time.elapsed() + period);
+                if time.elapsed() < due {
+                    return false;
+                }
+                self.next_fire = Some(due + period);
+                true
+            }
+        }
+    }
+
+    fn run(&mut self, world: &mut World) -> Result<(), RunSystemError> {
+        for condition in &mut self.config.conditions {
+            if !condition.run_readonly((), world)? {
+                return Ok(());
+            }
+        }
+        self.config.system.run_without_applying_deferred((), world)?;
+        if self.config.system.has_deferred() {
+            self.config.system.apply_deferred(world);
+        }
+        Ok(())
+    }
+}
+
+impl VersionSystems {
+    /// Adds a system at the end of its stage.
+    pub fn push(&mut self, stage: Stage, system: RunnableSystem) {
+        self.stages[stage as usize].push(system);
+    }
+
+    /// Takes over from the version before, system by system of the same name.
+    pub fn continue_from(&mut self, old: &Self) {
+        for (stage, old_stage) in self.stages.iter_mut().zip(&old.stages) {
+            for system in stage {
+                if let Some(old) = old_stage.iter().find(|old| old.name() == system.name()) {
+                    system.continue_from(old);
+                }
+            }
+        }
+    }
+
+    /// Runs a stage. Faults are appended; the others run on.
+    pub fn run(&mut self, stage: Stage, world: &mut World, faults: &mut Vec<SystemFault>) {
+        for system in &mut self.stages[stage as usize] {
+            if system.paused || !system.is_due(world) {
+                continue;
+            }
+            let start = Instant::now();
+            let _call = call::enter(system.id);
+            match panic::guard(|| system.run(world)) {
+                Ok(Ok(())) => {
+                    if system.last_error.is_some() {
+                        system.last_error = None;
+                    }
+                }
+                Ok(Err(RunSystemError::Skipped(_))) => {}
+                Ok(Err(RunSystemError::Failed(error))) => {
+                    // The text is copied and the error dropped here, inside the call.
+                    let message = error.to_string();
+                    if system.last_error.as_ref() != Some(&message) {
+                        system.last_error = Some(message.clone());
+                        faults.push(SystemFault::Failed { id: system.id, message });
+                    }
+                }
+                Err(report) => {
+                    system.paused = true;
+                    faults.push(SystemFault::Panicked { id: system.id, report });
+                }
+            }
+            system.spent += start.elapsed();
+        }
+    }
+
+    /// Time each system took since the last call of this, in the order they run.
+    pub fn take_times(&mut self) -> Vec<(String, Duration)> {
+        self.stages
+            .iter_mut()
+            .flatten()
+            .map(|system| (system.config.name.clone(), std::mem::take(&mut system.spent)))
+            .collect()
+    }
+
+    /// Names of all systems that are paused.
+    pub fn paused(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().flatten().filter(|system| system.paused).map(RunnableSystem::name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

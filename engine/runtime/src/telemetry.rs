@@ -1,0 +1,177 @@
+//! What the inspector shows: frame times, running calls, counts.
+//!
+//! The frame thread only writes numbers; a thread of its own looks at them ten
+//! times a second, so that it can still tell what a stuck frame is doing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use inspector_protocol::status::{CallStatus, FrameStatus, Problem, WorldStatus};
+
+use crate::call::CallWatch;
+use crate::link::Snapshot;
+use crate::registry::Registry;
+
+/// Frames kept for the figures.
+const FRAMES: usize = 1024;
+/// How far back the figures look.
+const WINDOW: Duration = Duration::from_secs(2);
+
+/// Times of the last frames. Written by the frame thread, read by anyone.
+pub struct FrameTimes {
+    micros: [AtomicU32; FRAMES],
+    ended_ms: [AtomicU32; FRAMES],
+    count: AtomicU64,
+    started: Instant,
+}
+
+impl Default for FrameTimes {
+    fn default() -> Self {
+        Self {
+            micros: [const { AtomicU32::new(0) }; FRAMES],
+            ended_ms: [const { AtomicU32::new(0) }; FRAMES],
+            count: AtomicU64::new(0),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl FrameTimes {
+    /// Records a frame that ends now and worked for `work`.
+    pub fn record(&self, work: Duration) {
+        let count = self.count.load(Ordering::Relaxed);
+        let index = count as usize % FRAMES;
+        self.micros[index].store(work.as_micros() as u32, Ordering::Relaxed);
+        self.ended_ms[index].store(self.started.elapsed().as_millis() as u32, Ordering::Relaxed);
+        self.count.store(count + 1, Ordering::Release);
+    }
+
+    /// Frames recorded.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The figures over the last two seconds.
+    pub fn status(&self) -> FrameStatus {
+        let now = self.started.elapsed().as_millis() as u32;
+        let window = WINDOW.as_millis() as u32;
+        let count = self.count() as usize;
+        let mut micros: Vec<u32> = (count.saturating_sub(FRAMES)..count)
+            .map(|index| index % FRAMES)
+            .filter(|index| now.saturating_sub(self.ended_ms[*index].load(Ordering::Relaxed)) <= window)
+            .map(|index| self.micros[index].load(Ordering::Relaxed))
+            .collect();
+        micros.sort_unstable();
+        let Some(last) = micros.len().checked_sub(1) else { return FrameStatus::default() };
+        let at = |share: f64| u64::from(micros[(last as f64 * share).round() as usize]);
+        FrameStatus {
+            fps: micros.len() as f64 / f64::from(now.clamp(1, window)) * 1000.0,
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            max_us: at(1.0),
+        }
+    }
+}
+
+/// What telemetry shows beside what it can look up itself.
+#[derive(Default)]
+pub struct Board {
+    /// Frame times.
+    pub frames: FrameTimes,
+    /// Counts of the world; replaced by the frame thread now and then.
+    pub world: Mutex<WorldStatus>,
+    /// Problems by what they are about, so that each can be taken back.
+    problems: Mutex<HashMap<String, Problem>>,
+    /// Messages that were dropped because the supervisor was slow.
+    pub dropped: AtomicU64,
+}
+
+impl Board {
+    /// Shows a problem under a key, or takes it back.
+    pub fn set_problem(&self, key: &str, problem: Option<Problem>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => problems.insert(key.to_owned(), problem),
+            None => problems.remove(key),
+        };
+    }
+
+    /// Takes back all problems whose key begins with `prefix`.
+    pub fn clear_problems(&self, prefix: &str) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.retain(|key, _| !key.starts_with(prefix));
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<_> = problems.iter().collect();
+        sorted.sort_by_key(|(key, _)| *key);
+        sorted.into_iter().map(|(_, problem)| problem.clone()).collect()
+    }
+}
+
+/// Looks at everything.
+pub struct Observatory {
+    registry: Arc<Registry>,
+    board: Arc<Board>,
+    watch: CallWatch,
+}
+
+impl Observatory {
+    /// Looks at this registry and board.
+    pub fn new(registry: Arc<Registry>, board: Arc<Board>) -> Self {
+        Self { registry, board, watch: CallWatch::default() }
+    }
+
+    /// What is to be seen now.
+    pub fn look(&mut self) -> Snapshot {
+        let running = self.watch.look();
+        let mut calls: Vec<CallStatus> = running
+            .iter()
+            .filter_map(|(call, elapsed)| {
+                let (module, version, function) = self.registry.name_call(call.id)?;
+                Some(CallStatus {
+                    module,
+                    version,
+                    function,
+                    thread: call.thread.clone(),
+                    elapsed_ms: elapsed.as_millis() as u64,
+                })
+            })
+            .collect();
+        calls.sort_by_key(|call| std::cmp::Reverse(call.elapsed_ms));
+        let plain: Vec<_> = running.into_iter().map(|(call, _)| call).collect();
+        Snapshot {
+            frame: self.board.frames.count(),
+            modules: self.registry.status(&plain),
+            calls,
+            world: self.board.world.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            frames: self.board.frames.status(),
+            problems: self.board.problems(),
+            dropped: self.board.dropped.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_come_from_the_frames_recorded() {
+        let times = FrameTimes::default();
+        assert_eq!(times.status(), FrameStatus::default());
+        for micros in [100, 200, 300, 400, 5000] {
+            times.record(Duration::from_micros(micros));
+        }
+        let status = times.status();
+        assert_eq!((status.p50_us, status.max_us), (300, 5000));
+        assert!(status.fps > 0.0);
+        for _ in 0..FRAMES * 2 {
+            times.record(Duration::from_micros(7));
+        }
+        assert_eq!(times.status().max_us, 7);
+    }
+}

@@ -1,0 +1,172 @@
+//! Arguments and exit codes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use inspector::cli::InspectorArgs;
+use inspector_protocol::message::LogLevel;
+
+use crate::config::Config;
+use crate::project::Project;
+use crate::supervisor::{self, RunOptions};
+use crate::{host, project};
+
+const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  the game failed
+  2  wrong usage or configuration
+  3  no running engine to attach to (inspector commands)";
+
+/// A game that changes while it runs.
+#[derive(Debug, Parser)]
+#[command(name = "engine", version, about, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the game (what happens without a command, too)
+    #[command(alias = "engine")]
+    Run(RunArguments),
+    /// Look at a running game: the UI, or a scripting command
+    Inspector(InspectorArgs),
+    /// The child process that runs the game
+    #[command(name = "__host", hide = true)]
+    Host,
+}
+
+/// How to run the game.
+#[derive(Debug, clap::Args)]
+struct RunArguments {
+    /// Configuration file [default: assets/engine.ron, here or in a parent folder]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Profile from the configuration
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// Line logs on standard error instead of the UI
+    #[arg(long)]
+    headless: bool,
+    /// End after so many frames
+    #[arg(long, value_name = "N")]
+    frames: Option<u64>,
+    /// End after so many seconds
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    seconds: Option<Duration>,
+    /// Least important lines to log: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "debug")]
+    log_level: LogLevel,
+    /// Socket for inspectors [default: one per process in a private folder]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Watch for artifacts that others build instead of building
+    #[arg(long)]
+    no_build: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text} seconds is out of range"))
+}
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse_from(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors: clap prints them on standard output.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match arguments.command {
+        None => run(arguments.run),
+        Some(Command::Run(arguments)) => run(arguments),
+        Some(Command::Inspector(arguments)) => inspector::cli::run(arguments),
+        Some(Command::Host) => host::main(),
+    }
+}
+
+
+fn run(arguments: RunArguments) -> ExitCode {
+    match prepare(&arguments) {
+        Ok((project, config)) => {
+            let options = RunOptions {
+                headless: arguments.headless,
+                frames: arguments.frames,
+                seconds: arguments.seconds,
+                log_level: arguments.log_level,
+                socket: arguments.socket,
+                no_build: arguments.no_build,
+            };
+            match supervisor::run(project, config, options) {
+                Ok(code) => code,
+                Err(report) => {
+                    report_error(&report);
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Err(report) => {
+            report_error(&report);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
+    let file = project::find_config(arguments.config.as_deref())?;
+    let config = Config::read(&file, arguments.profile.as_deref())?;
+    let project = Project::around(&file)?;
+    Ok((project, config))
+}
+
+fn report_error(report: &miette::Report) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{report:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn every_form_of_the_run_command_is_understood() {
+        let check = |line: &str, headless: bool, frames: Option<u64>| {
+            let arguments = parse(line).unwrap();
+            let run = match arguments.command {
+                None => arguments.run,
+                Some(Command::Run(run)) => run,
+                other => panic!("{line}: {other:?}"),
+            };
+            assert_eq!((run.headless, run.frames), (headless, frames), "{line}");
+        };
+        check("engine", false, None);
+        check("engine --headless", true, None);
+        check("engine run --headless --frames 10", true, Some(10));
+        check("engine engine --headless", true, None);
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        for (line, part) in [
+            ("engine --frame 3", "--frames"),
+            ("engine --seconds soon", "soon"),
+            ("engine --log-level loud", "loud"),
+            ("engine dance", "dance"),
+        ] {
+            let text = parse(line).unwrap_err().to_string();
+            assert!(text.contains(part), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The configuration, `assets/engine.ron`.
+//!
+//! ```ron
+//! (
+//!     // Frames, and steps of the simulation, per second.
+//!     frame_rate: 60,
+//!     modules: [
+//!         // `path` is the crate's folder, from the project's root.
+//!         (name: "game_logic", kind: native, path: "game_logic"),
+//!     ],
+//!     // What differs by profile; `--profile NAME` chooses one.
+//!     profiles: {
+//!         "dev": (),
+//!         "release": (frame_rate: 120),
+//!     },
+//! )
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use miette::{Diagnostic, NamedSource, SourceSpan};
+use serde::Deserialize;
+
+/// Profile that is used unless another is named.
+const DEFAULT_PROFILE: &str = "dev";
+
+/// The whole file, with one profile chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// Name of the profile in use.
+    pub(crate) profile: String,
+    /// Frames per second, 1 to 1000.
+    pub(crate) frame_rate: u32,
+    /// Modules, in the order they run.
+    pub(crate) modules: Vec<ModuleConfig>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default = "default_frame_rate")]
+    frame_rate: u32,
+    modules: Vec<ModuleConfig>,
+    #[serde(default)]
+    profiles: BTreeMap<String, ProfileConfig>,
+}
+
+fn default_frame_rate() -> u32 {
+    60
+}
+
+/// One module.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModuleConfig {
+    /// Its name, and that of the function marked `#[module]`.
+    pub(crate) name: String,
+    /// What it is made of.
+    pub(crate) kind: ModuleKind,
+    /// Where its source is, from the project's root.
+    pub(crate) path: PathBuf,
+}
+
+/// What a module is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ModuleKind {
+    /// A Rust crate, built as a dylib.
+    Native,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ProfileConfig {
+    frame_rate: Option<u32>,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read")]
+    Unreadable {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text does not fit.
+    #[error("{path}:{line}:{column}: {message}")]
+    Wrong {
+        path: String,
+        line: usize,
+        column: usize,
+        message: String,
+        #[source_code]
+        text: NamedSource<String>,
+        #[label("here")]
+        span: SourceSpan,
+        #[help]
+        help: Option<String>,
+    },
+    /// The chosen profile does not exist.
+    #[error("there is no profile `{name}`; profiles are: {known}")]
+    NoProfile { name: String, known: String },
+}
+
+impl Config {
+    /// Reads a file and chooses a profile (`None` for `dev`, which need not be
+    /// written down).
+    pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.display().to_string(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), text, profile)
+    }
+
+    fn parse(path: &str, text: String, profile: Option<&str>) -> Result<Self, ConfigError> {
+        let file: File = ron::from_str(&text).map_err(|error| {
+            wrong(path, &text, error.span.start, error.code.to_string(), help(&error.code))
+        })?;
+        let name = profile.unwrap_or(DEFAULT_PROFILE);
+        let chosen = match file.profiles.get(name) {
+            Some(chosen) => chosen.clone(),
+            None if name == DEFAULT_PROFILE => ProfileConfig::default(),
+            None => {
+                let known: Vec<_> = file.profiles.keys().map(String::as_str).collect();
+                let (name, known) = (name.to_owned(), known.join(", "));
+                return Err(ConfigError::NoProfile { name, known });
+            }
+        };
+        let value = |message: String, needle: &str| {
+            wrong(path, &text, position_of(&text, needle), message, None)
+        };
+        let frame_rate = chosen.frame_rate.unwrap_or(file.frame_rate);
+        if !(1..=1000).contains(&frame_rate) {
+            let message = format!("frame_rate is {frame_rate}, it must be 1 to 1000");
+            return Err(value(message, &frame_rate.to_string()));
+        }
+        for (index, module) in file.modules.iter().enumerate() {
+            let quoted = format!("\"{}\"", module.name);
+            if !is_identifier(&module.name) {
+                let message = format!(
+                    "`{}` cannot name a module: use letters, digits and underscores",
+                    module.name
+                );
+                return Err(value(message, &quoted));
+            }
+            if file.modules[..index].iter().any(|other| other.name == module.name) {
+                let message = format!("module `{}` is listed twice", module.name);
+                return Err(value(message, &quoted));
+            }
+        }
+        Ok(Self { profile: name.to_owned(), frame_rate, modules: file.modules })
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_')
+}
+
+/// The last place where `needle` stands, else the beginning.
+fn position_of(text: &str, needle: &str) -> ron::error::Position {
+    let offset = text.rfind(needle).unwrap_or(0);
+    let before = &text[..offset];
+    ron::error::Position {
+        line: before.matches('\n').count() + 1,
+        col: before.rsplit('\n').next().unwrap_or("").chars().count() + 1,
+    }
+}
+
+fn wrong(
+    path: &str,
+    text: &str,
+    at: ron::error::Position,
+    message: String,
+    help: Option<String>,
+) -> ConfigError {
+    let line_start: usize =
+        text.split_inclusive('\n').take(at.line.saturating_sub(1)).map(str::len).sum();
+    let column: usize = text[line_start..]
+        .chars()
+        .take(at.col.saturating_sub(1))
+        .map(char::len_utf8)
+        .sum();
+    ConfigError::Wrong {
+        path: path.to_owned(),
+        line: at.line,
+        column: at.col,
+        message,
+        text: NamedSource::new(path, text.to_owned()),
+        span: SourceSpan::from((line_start + column).min(text.len())),
+        help,
+    }
+}
+
+/// The nearest valid name for a name that is not.
+fn help(error: &ron::Error) -> Option<String> {
+    let (found, expected): (&str, &[&str]) = match error {
+        ron::Error::NoSuchStructField { found, expected, .. }
+        | ron::Error::NoSuchEnumVariant { found, expected, .. } => (found, expected),
+        _ => return None,
+    };
+    let nearest = expected.iter().min_by_key(|name| distance(found, name))?;
+    Some(format!("did you mean `{nearest}`?"))
+}
+
+/// Edits from one word to another (Levenshtein's distance).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (index, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, b) in to.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[column + 1];
+            row[column + 1] = substituted.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, profile: Option<&str>) -> Result<Config, String> {
+        Config::parse("engine.ron", text.to_owned(), profile).map_err(|error| match error {
+            ConfigError::Wrong { help: Some(help), .. } => format!("{error} {help}"),
+            error => error.to_string(),
+        })
+    }
+
+    const GOOD: &str = r#"(
+    frame_rate: 30,
+    modules: [(name: "game_logic", kind: native, path: "game_logic")],
+    profiles: { "fast": (frame_rate: 120) },
+)"#;
+
+    #[test]
+    fn a_profile_overrides_what_it_names() {
+        assert_eq!(parse(GOOD, None).unwrap().frame_rate, 30);
+        assert_eq!(parse(GOOD, Some("fast")).unwrap().frame_rate, 120);
+        assert_eq!(
+            parse(GOOD, Some("slow")).unwrap_err(),
+            "there is no profile `slow`; profiles are: fast"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named_with_place_and_remedy() {
+        let check = |from: &str, to: &str, parts: &[&str]| {
+            let error = parse(&GOOD.replace(from, to), None).unwrap_err();
+            for part in parts {
+                assert!(error.contains(part), "{to}: {error}");
+            }
+        };
+        check("frame_rate: 30", "frame_rat: 30", &["engine.ron:2:", "did you mean `frame_rate`?"]);
+        check("kind: native", "kind: nativ", &["engine.ron:3:", "did you mean `native`?"]);
+        check("frame_rate: 30", "frame_rate: \"x\"", &["engine.ron:2:"]);
+        check("frame_rate: 30", "frame_rate: 0", &["engine.ron:2:", "1 to 1000"]);
+        check("\"game_logic\", kind", "\"game logic\", kind", &["engine.ron:3:", "underscores"]);
+        check("modules: [", "modules: [[", &["engine.ron:3:"]);
+        check(GOOD, "", &["engine.ron:1:"]);
+    }
+
+    #[test]
+    fn distances_are_edits() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_good() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/engine.ron");
+        let config = Config::read(&path, None).unwrap();
+        assert_eq!(config.modules[0].name, "game_logic");
+    }
+}

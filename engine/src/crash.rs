@@ -1,0 +1,126 @@
+//! The host's last words: after a fatal signal, one line on standard error names the
+//! call that was running, then the signal takes its usual course.
+//!
+//! Only async-signal-safe functions are used (signal-safety(7)): the handler reads
+//! numbers, formats them into a buffer on its stack and calls `write`.
+
+/// Start of the line; the supervisor looks for it.
+pub(crate) const MARK: &str = "liveloop-crash ";
+
+/// What a host wrote before it died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastWords {
+    /// Registry-wide id of the version.
+    pub(crate) version: u32,
+    /// Number of the function within it.
+    pub(crate) function: u32,
+}
+
+/// Reads the line that the handler wrote.
+pub(crate) fn parse(line: &str) -> Option<LastWords> {
+    let (version, function) = line.strip_prefix(MARK)?.trim().split_once(' ')?;
+    Some(LastWords { version: version.parse().ok()?, function: function.parse().ok()? })
+}
+
+#[cfg(unix)]
+pub(crate) use unix::install;
+
+#[cfg(not(unix))]
+pub(crate) fn install() {}
+
+#[cfg(unix)]
+mod unix {
+    use engine_runtime::call;
+
+    use super::MARK;
+
+    const SIGNALS: [libc::c_int; 5] =
+        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
+
+    /// Installs the handler for this process.
+    pub(crate) fn install() {
+        for signal in SIGNALS {
+            // SAFETY: the struct is plain data for which zero is a valid value; the
+            // handler has the signature that no SA_SIGINFO asks for. SA_ONSTACK uses
+            // the alternate stack that the standard library gave each thread, so a
+            // stack overflow can be reported too. SA_RESETHAND restores the default
+            // action, so the second signal ends the process.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = handle as *const () as usize;
+                action.sa_flags = libc::SA_ONSTACK | libc::SA_RESETHAND | libc::SA_NODEFER;
+                libc::sigemptyset(&raw mut action.sa_mask);
+                libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+            }
+        }
+    }
+
+    extern "C" fn handle(signal: libc::c_int) {
+        let mut line = Line::default();
+        if let Some(id) = call::current() {
+            line.text(MARK.as_bytes());
+            line.number(id.version());
+            line.text(b" ");
+            line.number(id.function());
+            line.text(b"\n");
+            // SAFETY: `write` is async-signal-safe and gets a buffer that lives here.
+            unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
+        }
+        // SAFETY: `raise` is async-signal-safe; the action is the default one again.
+        unsafe { libc::raise(signal) };
+    }
+
+    struct Line {
+        bytes: [u8; 64],
+        length: usize,
+    }
+
+    impl Default for Line {
+        fn default() -> Self {
+            Self { bytes: [0; 64], length: 0 }
+        }
+    }
+
+    impl Line {
+        fn text(&mut self, text: &[u8]) {
+            for byte in text {
+                if let Some(place) = self.bytes.get_mut(self.length) {
+                    *place = *byte;
+                    self.length += 1;
+                }
+            }
+        }
+
+        fn number(&mut self, number: u32) {
+            let mut divisor = 1_000_000_000;
+            let mut leading = true;
+            while divisor > 0 {
+                let digit = (number / divisor % 10) as u8;
+                leading &= digit == 0 && divisor > 1;
+                if !leading {
+                    self.text(&[b'0' + digit]);
+                }
+                divisor /= 10;
+            }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::super::{LastWords, parse};
+        use super::*;
+
+        #[test]
+        fn the_line_can_be_read_back() {
+            for (version, function) in [(0, 0), (12, 340), (u32::MAX, 1_000_000_000)] {
+                let mut line = Line::default();
+                line.text(MARK.as_bytes());
+                line.number(version);
+                line.text(b" ");
+                line.number(function);
+                let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
+                assert_eq!(parse(text), Some(LastWords { version, function }), "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The host: the child process that runs the game.
+//!
+//! Its standard input is one end of a socket pair, the private pipe to the
+//! supervisor. When that breaks, the host ends.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use engine_native::{NativeBackend, NativeModule};
+use engine_runtime::backend::Backend;
+use engine_runtime::host::{Host, HostConfig};
+use engine_runtime::link::{FromHost, ToHost};
+use inspector_protocol::wire;
+use serde::{Deserialize, Serialize};
+
+use crate::crash;
+
+/// First message on the pipe: what to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HostSetup {
+    /// Modules: name and library.
+    pub(crate) modules: Vec<(String, String)>,
+    /// Folder that cargo puts the libraries into.
+    pub(crate) libraries: PathBuf,
+    /// Folder of the assets.
+    pub(crate) assets: PathBuf,
+    /// Frames per second.
+    pub(crate) frame_rate: u32,
+    /// End after so many frames.
+    pub(crate) max_frames: Option<u64>,
+    /// Load libraries that are there already.
+    pub(crate) load_existing: bool,
+}
+
+/// Messages that may wait in each direction; when full, the game goes on.
+const QUEUE: usize = 1024;
+
+/// Runs the host on the pipe that standard input is.
+pub(crate) fn main() -> ExitCode {
+    crash::install();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "the host cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut from, mut to) = platform::pipe()?;
+    let setup: HostSetup = wire::read(&mut from)?;
+    let (inbox, received) = bounded(QUEUE);
+    let (outbox, to_send): (Sender<FromHost>, Receiver<FromHost>) = bounded(QUEUE);
+    std::thread::Builder::new().name("pipe-read".into()).spawn(move || receive(&mut from, &inbox))?;
+    let writer = std::thread::Builder::new().name("pipe-write".into()).spawn(move || {
+        // The log sink keeps a sender for as long as the process lives, so the
+        // channel never closes: `Finished` is the last message.
+        for message in to_send {
+            let last = message == FromHost::Finished;
+            if wire::write(&mut to, &message).is_err() || last {
+                return;
+            }
+        }
+    })?;
+    let native = setup
+        .modules
+        .iter()
+        .map(|(name, library)| NativeModule { name: name.clone(), library: library.clone() })
+        .collect();
+    let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing);
+    let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend)];
+    let config = HostConfig {
+        modules: setup.modules.into_iter().map(|(name, _)| (name, 0)).collect(),
+        backends,
+        assets: setup.assets,
+        frame_rate: setup.frame_rate,
+        max_frames: setup.max_frames,
+        wait_for_modules: true,
+    };
+    Host::start(config, received, outbox)?.run();
+    let _ = writer.join();
+    Ok(())
+}
+
+fn receive(from: &mut impl Read, inbox: &Sender<ToHost>) {
+    while let Ok(message) = wire::read::<ToHost>(from) {
+        if inbox.send(message).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(unix)]
+mod platform {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+
+    /// Both directions of the pipe.
+    pub(super) fn pipe() -> std::io::Result<(UnixStream, UnixStream)> {
+        let stream = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+        Ok((stream.try_clone()?, stream))
+    }
+}

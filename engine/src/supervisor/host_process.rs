@@ -1,0 +1,227 @@
+//! The host process as the supervisor sees it: a pipe, its output, its end.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use engine_runtime::link::{FromHost, ToHost};
+use inspector_protocol::wire;
+
+use super::Message;
+use crate::crash::{self, LastWords};
+use crate::host::HostSetup;
+
+/// Lines of standard error kept for the report of a crash.
+const KEPT_LINES: usize = 40;
+/// Messages to the host that may wait; a stuck host gets no more.
+const QUEUE: usize = 1024;
+
+/// A running host.
+pub(super) struct HostProcess {
+    /// Tells its messages from those of the host before.
+    pub(super) run: u64,
+    /// Process id.
+    pub(super) pid: u32,
+    child: Arc<Mutex<Child>>,
+    to_host: Sender<ToHost>,
+}
+
+/// How a host ended.
+#[derive(Debug)]
+pub(super) struct HostEnd {
+    /// Exit status, if it could be had.
+    pub(super) status: Option<ExitStatus>,
+    /// What it wrote about the call that killed it.
+    pub(super) last_words: Option<LastWords>,
+    /// Last lines of standard error.
+    pub(super) stderr: Vec<String>,
+}
+
+impl HostEnd {
+    /// `signal SIGSEGV`, `exit status 101`.
+    pub(super) fn how(&self) -> String {
+        match self.status {
+            None => "it vanished".to_owned(),
+            Some(status) => match status.signal() {
+                Some(signal) => format!("signal {}", signal_name(signal)),
+                None => format!("exit status {}", status.code().unwrap_or(-1)),
+            },
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGSEGV => "SIGSEGV (invalid memory access)",
+        libc::SIGBUS => "SIGBUS (invalid memory access)",
+        libc::SIGILL => "SIGILL (invalid instruction)",
+        libc::SIGFPE => "SIGFPE (arithmetic)",
+        libc::SIGABRT => "SIGABRT (abort)",
+        libc::SIGKILL => "SIGKILL (killed, perhaps for lack of memory)",
+        libc::SIGTERM => "SIGTERM",
+        other => return other.to_string(),
+    };
+    name.to_owned()
+}
+
+impl HostProcess {
+    /// Starts a host; everything it says arrives in `messages`.
+    ///
+    /// # Errors
+    /// If the process or a thread cannot be started.
+    pub(super) fn start(
+        run: u64,
+        setup: &HostSetup,
+        messages: &Sender<Message>,
+    ) -> std::io::Result<Self> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("__host")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // The terminal's Ctrl-C is for the supervisor, which ends the host in order.
+            .process_group(0);
+        if std::env::var_os("RUST_BACKTRACE").is_none() {
+            // A panic of game code should say where it came from.
+            command.env("RUST_BACKTRACE", "1");
+        }
+        let mut child = command.spawn()?;
+        // The command keeps the child's end of the pipe open until it is dropped.
+        drop(command);
+        let pid = child.id();
+        let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
+        let output = child.stdout.take().map(|out| (out, messages.clone()));
+        let errors = child.stderr.take().map(|err| (err, messages.clone(), stderr_lines.clone()));
+        let child = Arc::new(Mutex::new(child));
+        let mut setup_pipe = ours.try_clone()?;
+        wire::write(&mut setup_pipe, setup).map_err(std::io::Error::other)?;
+
+        let (to_host, queue) = bounded::<ToHost>(QUEUE);
+        let mut writer = ours.try_clone()?;
+        spawn("host-write", move || {
+            for message in queue {
+                if wire::write(&mut writer, &message).is_err() {
+                    return;
+                }
+            }
+            // The host sees the end of the pipe and ends itself.
+            let _ = writer.shutdown(std::net::Shutdown::Write);
+        })?;
+        if let Some((out, messages)) = output {
+            spawn("host-stdout", move || {
+                lines(out, |text| {
+                    let _ = messages.send(Message::HostOutput { text, error: false });
+                });
+            })?;
+        }
+        let stderr_thread = errors.map(|(err, messages, kept)| {
+            spawn("host-stderr", move || {
+                lines(err, |text| {
+                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+                    if kept.len() == KEPT_LINES {
+                        kept.pop_front();
+                    }
+                    kept.push_back(text.clone());
+                    drop(kept);
+                    if crash::parse(&text).is_none() {
+                        let _ = messages.send(Message::HostOutput { text, error: true });
+                    }
+                });
+            })
+        });
+        let (messages, waiting) = (messages.clone(), child.clone());
+        let mut reader = BufReader::with_capacity(1 << 16, ours);
+        spawn("host-read", move || {
+            while let Ok(message) = wire::read::<FromHost>(&mut reader) {
+                if messages.send(Message::Host { run, message: Box::new(message) }).is_err() {
+                    break;
+                }
+            }
+            if let Some(Ok(thread)) = stderr_thread {
+                let _ = thread.join();
+            }
+            let status = wait(&waiting);
+            let stderr: Vec<String> =
+                stderr_lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+            let last_words = stderr.iter().rev().find_map(|line| crash::parse(line));
+            let stderr = stderr.into_iter().filter(|line| crash::parse(line).is_none()).collect();
+            let end = HostEnd { status, last_words, stderr };
+            let _ = messages.send(Message::HostEnded { run, end: Box::new(end) });
+        })?;
+        Ok(Self { run, pid, child, to_host })
+    }
+
+    /// Sends a message unless the host is stuck. Never blocks. Returns whether it was
+    /// queued.
+    pub(super) fn send(&self, message: ToHost) -> bool {
+        self.to_host.try_send(message).is_ok()
+    }
+
+    /// Ends the process now.
+    pub(super) fn kill(&self) {
+        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+    }
+
+    /// Whether it has ended, waiting up to `limit`.
+    pub(super) fn ends_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let ended = {
+                let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+                !matches!(child.try_wait(), Ok(None))
+            };
+            if ended || Instant::now() >= deadline {
+                return ended;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for HostProcess {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = wait(&self.child);
+    }
+}
+
+fn wait(child: &Mutex<Child>) -> Option<ExitStatus> {
+    // Polled, because a blocking wait would keep `kill` from getting the lock.
+    loop {
+        match child.lock().unwrap_or_else(PoisonError::into_inner).try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn spawn(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// Hands over each line; bytes that are no UTF-8 are replaced, endless lines cut.
+fn lines(from: impl Read, mut take: impl FnMut(String)) {
+    const LONGEST: u64 = 64 * 1024;
+    let mut from = BufReader::new(from);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        match from.by_ref().take(LONGEST).read_until(b'\n', &mut bytes) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => take(String::from_utf8_lossy(&bytes).trim_end().to_owned()),
+        }
+    }
+}

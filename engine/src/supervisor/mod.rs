@@ -1,0 +1,523 @@
+//! The supervisor: what a person starts. It keeps everything that must outlive a
+//! crash of game code: terminal, clients, builder, problems, history.
+//!
+//! One loop on the main thread owns all state; threads around it turn what happens
+//! outside into messages.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`host_process`] | starting, feeding and ending the host |
+//! | [`hub`] | clients and what they want |
+//! | [`reloads`] | from a build to an entry in the history |
+//! | [`status`] | the status document |
+
+mod host_process;
+mod hub;
+mod reloads;
+mod status;
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use engine_build::{BuildEvent, Builder, BuilderConfig, ModuleSource};
+use engine_runtime::link::{FromHost, Snapshot, ToHost};
+use inspector::ui::{self, Role, UiOptions};
+use inspector_protocol::endpoint;
+use inspector_protocol::message::{Answer, Event, HostDeath, LogLevel, LogLine, Request};
+use inspector_protocol::status::HostState;
+use miette::{IntoDiagnostic as _, Result, WrapErr as _};
+
+use crate::config::{Config, ModuleKind};
+use crate::host::HostSetup;
+use crate::line_log::LineLog;
+use crate::project::{Project, package_in};
+use host_process::{HostEnd, HostProcess};
+use hub::{ClientId, Hub, NewClient};
+use reloads::Reloads;
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct RunOptions {
+    /// No UI.
+    pub(crate) headless: bool,
+    /// End after so many frames.
+    pub(crate) frames: Option<u64>,
+    /// End after so long.
+    pub(crate) seconds: Option<Duration>,
+    /// Least important lines to write without UI.
+    pub(crate) log_level: LogLevel,
+    /// Socket to listen on.
+    pub(crate) socket: Option<PathBuf>,
+    /// Do not build.
+    pub(crate) no_build: bool,
+}
+
+/// Everything that happens.
+enum Message {
+    /// A client said hello.
+    Joined(NewClient),
+    /// A client left.
+    Left(ClientId),
+    /// A client asks for something.
+    Client { id: ClientId, request: Request },
+    /// The host says something.
+    Host { run: u64, message: Box<FromHost> },
+    /// The host wrote a line.
+    HostOutput { text: String, error: bool },
+    /// The host is gone.
+    HostEnded { run: u64, end: Box<HostEnd> },
+    /// The builder says something.
+    Build(BuildEvent),
+    /// The UI of this process ended.
+    UiEnded,
+}
+
+/// Messages that may wait; senders wait then, none of them is the game.
+const QUEUE: usize = 4096;
+/// How often the status is sent and signals are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a host may take to end in order.
+const GRACE: Duration = Duration::from_secs(2);
+
+struct Supervisor {
+    project: Project,
+    config: Config,
+    options: RunOptions,
+    started: Instant,
+    messages: Sender<Message>,
+    hub: Hub,
+    log: LineLog,
+    log_seq: u64,
+    builder: Option<Builder>,
+    reloads: Reloads,
+    host: Option<HostProcess>,
+    host_state: HostState,
+    runs: u64,
+    snapshot: Snapshot,
+    /// Function names by version, for crash reports.
+    names: HashMap<u32, (String, u32, Vec<String>)>,
+    /// Calls on their way to the host: who asked, under which id.
+    calls: HashMap<u64, (ClientId, u64)>,
+    next_call: u64,
+    viewport: (u16, u16),
+    viewport_wanted: bool,
+    /// Whoever asked for the end.
+    ending: Option<(ClientId, u64)>,
+    exit: Option<ExitCode>,
+    last_death: Option<HostDeath>,
+}
+
+/// Runs the game until it ends; returns the exit code.
+///
+/// # Errors
+/// What kept it from starting.
+pub(crate) fn run(project: Project, config: Config, options: RunOptions) -> Result<ExitCode> {
+    let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    let with_ui = terminal && !options.headless;
+    let (messages, received) = bounded(QUEUE);
+    let mut supervisor = Supervisor {
+        log: LineLog::new((!with_ui).then_some(options.log_level)),
+        project,
+        config,
+        options,
+        started: Instant::now(),
+        messages,
+        hub: Hub::new(),
+        log_seq: 0,
+        builder: None,
+        reloads: Reloads::default(),
+        host: None,
+        host_state: HostState::Down,
+        runs: 0,
+        snapshot: Snapshot::default(),
+        names: HashMap::new(),
+        calls: HashMap::new(),
+        next_call: 0,
+        viewport: (80, 24),
+        viewport_wanted: false,
+        ending: None,
+        exit: None,
+        last_death: None,
+    };
+    let end = end_signals()?;
+    let ui = supervisor.start(with_ui)?;
+    let code = supervisor.work(&received, &end);
+    supervisor.end(ui);
+    Ok(code)
+}
+
+/// Becomes true when the process is asked to end.
+fn end_signals() -> Result<Arc<AtomicBool>> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let end = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, end.clone())
+            .into_diagnostic()
+            .wrap_err("signals cannot be handled")?;
+    }
+    Ok(end)
+}
+
+impl Supervisor {
+    fn start(&mut self, with_ui: bool) -> Result<Option<JoinHandle<()>>> {
+        let socket = self.options.socket.clone();
+        let socket = socket.unwrap_or_else(|| endpoint::socket_path(std::process::id()));
+        self.hub.listen(&socket, &self.project.root, &self.messages).into_diagnostic()?;
+        let ui = if with_ui { Some(self.start_ui()?) } else { None };
+        if self.options.no_build {
+            self.info(format!(
+                "Waiting for artifacts in {}",
+                self.shorten(&self.project.libraries.clone())
+            ));
+        } else {
+            self.start_builder()?;
+        }
+        self.start_host();
+        Ok(ui)
+    }
+
+    fn start_ui(&self) -> Result<JoinHandle<()>> {
+        let link = Hub::link(&self.messages).into_diagnostic()?;
+        let messages = self.messages.clone();
+        std::thread::Builder::new()
+            .name("ui".into())
+            .spawn(move || {
+                let options = UiOptions { role: Role::Owner, reconnect: None };
+                let result = ui::run(link, options);
+                if let Err(error) = &result {
+                    use std::io::Write as _;
+                    let _ = writeln!(std::io::stderr(), "the UI cannot run: {error}");
+                }
+                let _ = messages.send(Message::UiEnded);
+            })
+            .into_diagnostic()
+            .wrap_err("the UI thread cannot be started")
+    }
+
+    fn start_builder(&mut self) -> Result<()> {
+        let native = self.config.modules.iter().filter(|m| m.kind == ModuleKind::Native);
+        let modules = native
+            .map(|module| ModuleSource {
+                name: module.name.clone(),
+                package: package_in(&self.project.root, &module.path),
+            })
+            .collect();
+        let (builder, events) = Builder::start(BuilderConfig {
+            root: self.project.root.clone(),
+            target_dir: self.project.target.clone(),
+            profile: self.project.cargo_profile.clone(),
+            selection: Vec::new(),
+            modules,
+            wrapper: std::env::current_exe().ok(),
+            extra_watch: vec![self.project.assets.clone()],
+        })
+        .into_diagnostic()
+        .wrap_err("the builder cannot be started")?;
+        self.builder = Some(builder);
+        let messages = self.messages.clone();
+        std::thread::Builder::new()
+            .name("build-events".into())
+            .spawn(move || {
+                for event in events {
+                    if messages.send(Message::Build(event)).is_err() {
+                        return;
+                    }
+                }
+            })
+            .into_diagnostic()?;
+        Ok(())
+    }
+
+    fn start_host(&mut self) {
+        self.runs += 1;
+        let setup = HostSetup {
+            modules: self
+                .config
+                .modules
+                .iter()
+                .map(|module| (module.name.clone(), self.library_of(module)))
+                .collect(),
+            libraries: self.project.libraries.clone(),
+            assets: self.project.assets.clone(),
+            frame_rate: self.config.frame_rate,
+            max_frames: self.options.frames,
+            load_existing: self.options.no_build,
+        };
+        match HostProcess::start(self.runs, &setup, &self.messages) {
+            Ok(host) => {
+                self.host = Some(host);
+                self.host_state = HostState::Starting;
+                self.last_death = None;
+                self.snapshot = Snapshot::default();
+                self.names.clear();
+                let (width, height) = self.viewport;
+                self.to_host(ToHost::ViewportSize { width, height });
+                self.to_host(ToHost::ViewportWanted(self.viewport_wanted));
+                for request in self.reloads.latest("startup") {
+                    self.to_host(request);
+                }
+            }
+            Err(error) => {
+                self.host_state = HostState::Down;
+                self.error(format!("The host cannot be started: {error}"));
+            }
+        }
+    }
+
+    fn library_of(&self, module: &crate::config::ModuleConfig) -> String {
+        package_in(&self.project.root, &module.path).replace('-', "_")
+    }
+
+    fn work(&mut self, received: &Receiver<Message>, end: &AtomicBool) -> ExitCode {
+        let mut next_tick = Instant::now();
+        loop {
+            match received.recv_deadline(next_tick) {
+                Ok(message) => self.handle(message),
+                Err(RecvTimeoutError::Timeout) => {
+                    next_tick = Instant::now() + TICK;
+                    self.broadcast_status();
+                }
+                Err(RecvTimeoutError::Disconnected) => return ExitCode::FAILURE,
+            }
+            let over = self.options.seconds.is_some_and(|limit| self.started.elapsed() >= limit);
+            if self.exit.is_none() && (over || end.load(Ordering::Relaxed)) {
+                self.exit = Some(ExitCode::SUCCESS);
+            }
+            if let Some(code) = self.exit {
+                return self.end_host(received, code);
+            }
+        }
+    }
+
+    /// Ends the host in order. A host that dies on the way out is a failed game.
+    fn end_host(&mut self, received: &Receiver<Message>, code: ExitCode) -> ExitCode {
+        let Some(host) = &self.host else { return code };
+        let run = host.run;
+        host.send(ToHost::Shutdown);
+        let deadline = Instant::now() + GRACE;
+        loop {
+            match received.recv_deadline(deadline) {
+                Ok(Message::HostEnded { run: ended, end }) if ended == run => {
+                    self.host = None;
+                    let clean = end.status.is_some_and(|status| status.success());
+                    if !clean {
+                        self.error(format!("The host failed while it ended: {}", end.how()));
+                    }
+                    return if clean { code } else { ExitCode::FAILURE };
+                }
+                Ok(message) => self.handle(message),
+                Err(_) => {
+                    self.warn("The host did not end in time and was killed".to_owned());
+                    self.host = None;
+                    return code;
+                }
+            }
+        }
+    }
+
+    fn end(mut self, ui: Option<JoinHandle<()>>) {
+        if let Some((client, id)) = self.ending.take() {
+            self.hub.send(client, Event::Answer { id, answer: Answer::Done });
+        }
+        drop(self.builder.take());
+        // Without clients the UI sees the hub go and gives the terminal back.
+        drop(self.hub);
+        if let Some(ui) = ui {
+            let _ = ui.join();
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Joined(client) => self.hub.join(client),
+            Message::Left(id) => {
+                self.hub.leave(id);
+                self.update_viewport_wanted();
+            }
+            Message::Client { id, request } => self.request(id, request),
+            Message::Host { run, message } => {
+                if self.host.as_ref().is_some_and(|host| host.run == run) {
+                    self.host_says(*message);
+                }
+            }
+            Message::HostOutput { text, error } => {
+                let level = if error { LogLevel::Warn } else { LogLevel::Info };
+                self.log(level, "", text);
+            }
+            Message::HostEnded { run, end } => {
+                if self.host.as_ref().is_some_and(|host| host.run == run) {
+                    self.host_ended(&end);
+                }
+            }
+            Message::Build(event) => self.build_event(event),
+            Message::UiEnded => self.exit = Some(self.exit.unwrap_or(ExitCode::SUCCESS)),
+        }
+    }
+
+    fn request(&mut self, client: ClientId, request: Request) {
+        let answer = |id, answer| Event::Answer { id, answer };
+        match request {
+            Request::Hello { .. } => {}
+            Request::Subscribe(subscription) => {
+                self.hub.subscribe(client, subscription);
+                if subscription.status {
+                    let status = self.status();
+                    self.hub.send(client, Event::Status(Box::new(status)));
+                    if let Some(death) = self.last_death.clone() {
+                        self.hub.send(client, Event::HostDown(death));
+                    }
+                }
+                self.update_viewport_wanted();
+            }
+            Request::Status { id } => {
+                let status = Answer::Status(Box::new(self.status()));
+                self.hub.send(client, answer(id, status));
+            }
+            Request::Call { id, module, function, args } => {
+                self.next_call += 1;
+                let call = self.next_call;
+                let sent = self.to_host(ToHost::Call { id: call, module, function, args });
+                if sent {
+                    self.calls.insert(call, (client, id));
+                } else {
+                    let text = "no host is running, so nothing can be called; R in the inspector \
+                                starts one";
+                    self.hub.send(client, answer(id, Answer::Error(text.to_owned())));
+                }
+            }
+            Request::Reload { id, module } => self.reload(client, id, &module),
+            Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),
+            Request::RestartHost { id } => {
+                if let Some(host) = self.host.take() {
+                    host.send(ToHost::Shutdown);
+                    host.ends_within(GRACE);
+                }
+                self.info("Restarting the host".to_owned());
+                self.start_host();
+                self.hub.send(client, answer(id, Answer::Done));
+                self.broadcast_status();
+            }
+            Request::Shutdown { id } => {
+                self.ending = Some((client, id));
+                self.exit = Some(ExitCode::SUCCESS);
+            }
+            Request::Input(event) => {
+                self.to_host(ToHost::Input(event));
+            }
+            Request::ViewportSize { width, height } => {
+                self.viewport = (width, height);
+                self.to_host(ToHost::ViewportSize { width, height });
+            }
+        }
+    }
+
+    fn update_viewport_wanted(&mut self) {
+        let wanted = self.hub.any(|wants| wants.viewport);
+        if wanted != self.viewport_wanted {
+            self.viewport_wanted = wanted;
+            self.to_host(ToHost::ViewportWanted(wanted));
+        }
+    }
+
+    fn host_says(&mut self, message: FromHost) {
+        match message {
+            FromHost::Ready { .. } => {}
+            FromHost::Names { id, module, version, functions } => {
+                self.names.insert(id, (module, version, functions));
+            }
+            FromHost::Snapshot(snapshot) => {
+                self.snapshot = *snapshot;
+                if self.snapshot.frame > 0 {
+                    self.host_state = HostState::Running;
+                }
+            }
+            FromHost::Log { level, module, message } => self.log(level, &module, message),
+            FromHost::Reloaded(report) => self.reloaded(report),
+            FromHost::Viewport(frame) => {
+                self.hub.broadcast(&Event::Viewport(frame), |wants| wants.viewport);
+            }
+            FromHost::Called { id, result } => {
+                if let Some((client, id)) = self.calls.remove(&id) {
+                    let answer = match result {
+                        Ok(value) => Answer::Value(value),
+                        Err(message) => Answer::Error(message),
+                    };
+                    self.hub.send(client, Event::Answer { id, answer });
+                }
+            }
+            FromHost::Finished => self.exit = Some(ExitCode::SUCCESS),
+        }
+    }
+
+    fn host_ended(&mut self, end: &HostEnd) {
+        self.host = None;
+        self.host_state = HostState::Down;
+        let during = end
+            .last_words
+            .and_then(|words| {
+                let (module, version, functions) = self.names.get(&words.version)?;
+                let function = functions.get(words.function as usize)?;
+                Some(format!("{module} v{version}: `{function}`"))
+            })
+            .or_else(|| {
+                let call = self.snapshot.calls.iter().find(|call| call.thread == "main")?;
+                Some(format!("{} v{}: `{}` (last seen)", call.module, call.version, call.function))
+            });
+        let place = during.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
+        self.error(format!("The host died: {}{place}; R in the inspector starts it again", end.how()));
+        let death = HostDeath { how: end.how(), during, stderr: end.stderr.clone() };
+        self.last_death = Some(death.clone());
+        for (_, (client, id)) in std::mem::take(&mut self.calls) {
+            let text = "the host died while the call was running".to_owned();
+            self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+        }
+        self.fail_pending("the host died before the version was active");
+        self.snapshot.calls.clear();
+        self.broadcast_status();
+        self.hub.broadcast(&Event::HostDown(death), |wants| wants.status);
+        if self.options.frames.is_some() {
+            // Whoever asked for so many frames waits for an end, not for a person.
+            self.exit = Some(ExitCode::FAILURE);
+        }
+    }
+
+    fn to_host(&self, message: ToHost) -> bool {
+        self.host.as_ref().is_some_and(|host| host.send(message))
+    }
+
+    fn shorten(&self, path: &std::path::Path) -> String {
+        path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string()
+    }
+
+    fn info(&mut self, message: String) {
+        self.log(LogLevel::Info, "", message);
+    }
+
+    fn warn(&mut self, message: String) {
+        self.log(LogLevel::Warn, "", message);
+    }
+
+    fn error(&mut self, message: String) {
+        self.log(LogLevel::Error, "", message);
+    }
+
+    fn log(&mut self, level: LogLevel, module: &str, message: String) {
+        self.log_seq += 1;
+        let line = LogLine {
+            seq: self.log_seq,
+            at_ms: self.started.elapsed().as_millis() as u64,
+            level,
+            module: module.to_owned(),
+            message,
+        };
+        self.log.write(&line);
+        self.hub.log(line);
+    }
+}

@@ -1,0 +1,428 @@
+//! From a build to an entry in the history: what was built, what the host made of it,
+//! who waits for the outcome.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use engine_build::{BuildEvent, BuildMethod, BuildTimings};
+use engine_runtime::link::{Reloaded, ToHost};
+use inspector_protocol::message::{Answer, Event};
+use inspector_protocol::status::{
+    MAX_RELOADS, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
+};
+
+use super::Supervisor;
+use super::hub::ClientId;
+
+/// Builds, loads and their history.
+#[derive(Default)]
+pub(super) struct Reloads {
+    history: VecDeque<ReloadStatus>,
+    next_ticket: u64,
+    pending: HashMap<u64, Pending>,
+    modules: BTreeMap<String, ModuleReloads>,
+    /// What is wrong with watching itself.
+    watch_problem: Option<Problem>,
+}
+
+#[derive(Default)]
+struct ModuleReloads {
+    /// Problems of the last build.
+    problems: Vec<Problem>,
+    /// The last artifact that was built.
+    latest: Option<Built>,
+    /// Artifacts that became active, oldest first, without those rolled back.
+    applied: Vec<Built>,
+    /// Clients that wait for the outcome of a reload they asked for.
+    waiting: Vec<(ClientId, u64)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Built {
+    artifact: PathBuf,
+    hash: u64,
+}
+
+/// A load that the host has not answered yet.
+struct Pending {
+    module: String,
+    trigger: String,
+    timings: BuildTimings,
+    since: Instant,
+    built: Built,
+    rollback: bool,
+    waiting: Vec<(ClientId, u64)>,
+}
+
+impl Reloads {
+    /// All attempts, oldest first.
+    pub(super) fn history(&self) -> Vec<ReloadStatus> {
+        self.history.iter().cloned().collect()
+    }
+
+    /// What is wrong with the sources now.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let builds = self.modules.values().flat_map(|module| module.problems.iter().cloned());
+        self.watch_problem.iter().cloned().chain(builds).collect()
+    }
+
+    /// Requests that bring a fresh host to the versions that ran, or were built, last.
+    pub(super) fn latest(&mut self, trigger: &str) -> Vec<ToHost> {
+        let known: Vec<_> = self
+            .modules
+            .iter()
+            .filter_map(|(name, module)| {
+                let built = module.applied.last().or(module.latest.as_ref())?;
+                Some((name.clone(), built.clone()))
+            })
+            .collect();
+        known
+            .into_iter()
+            .map(|(module, built)| {
+                let pending = Pending {
+                    module,
+                    trigger: trigger.to_owned(),
+                    timings: BuildTimings::default(),
+                    since: Instant::now(),
+                    built,
+                    rollback: false,
+                    waiting: Vec::new(),
+                };
+                self.load(pending, true)
+            })
+            .collect()
+    }
+
+    fn load(&mut self, pending: Pending, force: bool) -> ToHost {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        let request = ToHost::Load {
+            ticket,
+            module: pending.module.clone(),
+            artifact: pending.built.artifact.clone(),
+            hash: pending.built.hash,
+            force,
+        };
+        self.pending.insert(ticket, pending);
+        request
+    }
+
+    fn module(&mut self, name: &str) -> &mut ModuleReloads {
+        self.modules.entry(name.to_owned()).or_default()
+    }
+}
+
+impl Supervisor {
+    /// What the builder says.
+    pub(super) fn build_event(&mut self, event: BuildEvent) {
+        match event {
+            BuildEvent::Detected { files, .. } => {
+                let names: Vec<_> = files.iter().map(|file| self.shorten(file)).collect();
+                let text = match names.as_slice() {
+                    [] => return,
+                    [one] => format!("Detected code change in {one}"),
+                    [first, rest @ ..] => {
+                        format!("Detected code change in {first} and {} more", rest.len())
+                    }
+                };
+                self.info(text);
+            }
+            BuildEvent::Started { module, how } => {
+                let next = self.next_version(&module);
+                self.info(format!("Compiling {module} v{next}..."));
+                if how == BuildMethod::Cargo {
+                    self.log(
+                        inspector_protocol::message::LogLevel::Debug,
+                        "",
+                        format!("{module} is built by cargo"),
+                    );
+                }
+            }
+            BuildEvent::Built {
+                module, artifact, hash, problems, timings, detected_at, trigger, forced, ..
+            } => {
+                let built = Built { artifact, hash };
+                self.set_build_problems(&module, problems);
+                let state = self.reloads.module(&module);
+                state.latest = Some(built.clone());
+                let waiting = std::mem::take(&mut state.waiting);
+                let pending = Pending {
+                    module,
+                    trigger,
+                    timings,
+                    since: detected_at,
+                    built,
+                    rollback: false,
+                    waiting,
+                };
+                self.send_load(pending, forced);
+            }
+            BuildEvent::Unchanged {
+                module, artifact, hash, problems, timings, detected_at, trigger, forced, ..
+            } => {
+                self.set_build_problems(&module, problems);
+                let built = Built { artifact, hash };
+                let runs = self.reloads.module(&module).applied.last() == Some(&built);
+                let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+                if forced || !runs {
+                    // Asked for, or the game was rolled back and the source went there too.
+                    self.reloads.module(&module).latest = Some(built.clone());
+                    let pending = Pending {
+                        module,
+                        trigger,
+                        timings,
+                        since: detected_at,
+                        built,
+                        rollback: false,
+                        waiting,
+                    };
+                    return self.send_load(pending, forced);
+                }
+                self.info(format!("Module '{module}' unchanged"));
+                self.record(
+                    ReloadStatus {
+                        module,
+                        outcome: ReloadOutcome::Unchanged,
+                        trigger,
+                        message: "the build gave the content that already runs".to_owned(),
+                        timings_ms: build_timings(timings, detected_at.elapsed()),
+                        ..ReloadStatus::default()
+                    },
+                    waiting,
+                );
+            }
+            BuildEvent::Failed {
+                module, problems, timings, detected_at, trigger, summary, ..
+            } => {
+                let texts: Vec<_> = problems
+                    .iter()
+                    .filter(|problem| problem.severity == Severity::Error)
+                    .map(|problem| problem.rendered.trim_end().to_owned())
+                    .collect();
+                self.set_build_problems(&module, problems);
+                self.error(format!("Module '{module}' does not compile: {summary}"));
+                for text in texts.into_iter().filter(|text| !text.is_empty()) {
+                    self.error(text);
+                }
+                let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+                self.record(
+                    ReloadStatus {
+                        module,
+                        outcome: ReloadOutcome::CompileError,
+                        trigger,
+                        message: summary,
+                        timings_ms: build_timings(timings, detected_at.elapsed()),
+                        ..ReloadStatus::default()
+                    },
+                    waiting,
+                );
+            }
+            BuildEvent::Cancelled { module } => {
+                let text = format!("{module}: a later save replaces the running build");
+                self.log(inspector_protocol::message::LogLevel::Debug, "", text);
+            }
+            BuildEvent::FilesChanged { files } => {
+                self.to_host(ToHost::FilesChanged(files));
+            }
+            BuildEvent::WatchProblem { message } => {
+                self.warn(message.clone());
+                self.reloads.watch_problem = Some(Problem {
+                    severity: Severity::Warning,
+                    rendered: format!("warning: {message}\n"),
+                    message,
+                    ..Problem::default()
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn set_build_problems(&mut self, module: &str, problems: Vec<Problem>) {
+        self.reloads.module(module).problems = problems;
+    }
+
+    fn next_version(&self, module: &str) -> u32 {
+        let versions = self.snapshot.modules.iter().find(|known| known.name == module);
+        let last = versions.and_then(|known| known.versions.last()).map_or(0, |v| v.version);
+        last + 1
+    }
+
+    fn send_load(&mut self, pending: Pending, force: bool) {
+        let waiting = pending.waiting.clone();
+        let request = self.reloads.load(pending, force);
+        let ToHost::Load { ticket, .. } = &request else { return };
+        let ticket = *ticket;
+        if !self.to_host(request) {
+            // It is remembered as the latest: the next host begins with it.
+            self.reloads.pending.remove(&ticket);
+            for (client, id) in waiting {
+                let text = "it was built, but no host is running; R starts one with it".to_owned();
+                self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+            }
+        }
+    }
+
+    /// A client asks for a module to be built and loaded again.
+    pub(super) fn reload(&mut self, client: ClientId, id: u64, module: &str) {
+        if !self.config.modules.iter().any(|known| known.name == module) {
+            let known: Vec<_> = self.config.modules.iter().map(|m| m.name.as_str()).collect();
+            let text = format!("there is no module `{module}`; modules are: {}", known.join(", "));
+            return self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+        }
+        if let Some(builder) = &self.builder {
+            builder.rebuild(module);
+            self.reloads.module(module).waiting.push((client, id));
+            return;
+        }
+        let library = self.config.modules.iter().find(|known| known.name == module);
+        let library = library.map(|module| self.library_of(module)).unwrap_or_default();
+        let artifact = self.project.libraries.join(engine_native::backend::library_file(&library));
+        match std::fs::read(&artifact) {
+            Ok(bytes) => {
+                let hash = inspector_protocol::content_hash(&bytes);
+                let pending = Pending {
+                    module: module.to_owned(),
+                    trigger: "request".to_owned(),
+                    timings: BuildTimings::default(),
+                    since: Instant::now(),
+                    built: Built { artifact, hash },
+                    rollback: false,
+                    waiting: vec![(client, id)],
+                };
+                self.send_load(pending, true);
+            }
+            Err(error) => {
+                let text = format!("{} cannot be read: {error}", artifact.display());
+                self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+            }
+        }
+    }
+
+    /// A client asks for the version before the active one.
+    pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
+        let mut refuse = |text: &str| {
+            self.hub.send(client, Event::Answer { id, answer: Answer::Error(text.to_owned()) });
+        };
+        if state {
+            return refuse(
+                "there are no checkpoints in this version of the engine, so state cannot be \
+                 rolled back; leave out --state to roll back the code",
+            );
+        }
+        let applied = self.reloads.modules.get(module).map(|state| state.applied.as_slice());
+        let Some([.., before, _]) = applied else {
+            return refuse("there is no earlier version of that module to go back to");
+        };
+        let pending = Pending {
+            module: module.to_owned(),
+            trigger: "request".to_owned(),
+            timings: BuildTimings::default(),
+            since: Instant::now(),
+            built: before.clone(),
+            rollback: true,
+            waiting: vec![(client, id)],
+        };
+        self.send_load(pending, true);
+    }
+
+    /// The host says how loading ended.
+    pub(super) fn reloaded(&mut self, report: Reloaded) {
+        let pending = report.ticket.and_then(|ticket| self.reloads.pending.remove(&ticket));
+        let mut status = ReloadStatus {
+            module: report.module.clone(),
+            from: report.from,
+            to: report.to,
+            outcome: report.outcome,
+            message: report.message,
+            trigger: "external build".to_owned(),
+            timings_ms: ReloadTimings {
+                load: report.load_ms,
+                swap: report.swap_ms,
+                total: report.load_ms + report.swap_ms,
+                ..ReloadTimings::default()
+            },
+            ..ReloadStatus::default()
+        };
+        let mut waiting = Vec::new();
+        if let Some(pending) = pending {
+            let build = build_timings(pending.timings, pending.since.elapsed());
+            status.trigger = pending.trigger;
+            status.timings_ms = ReloadTimings {
+                detect: build.detect,
+                build: build.build,
+                total: build.total,
+                ..status.timings_ms
+            };
+            waiting = pending.waiting;
+            let module = self.reloads.module(&report.module);
+            if report.outcome == ReloadOutcome::Applied {
+                if pending.rollback {
+                    status.outcome = ReloadOutcome::RolledBack;
+                    module.applied.pop();
+                } else if module.applied.last() != Some(&pending.built) {
+                    module.applied.push(pending.built);
+                    // The builder keeps that many artifacts.
+                    let excess = module.applied.len().saturating_sub(8);
+                    module.applied.drain(..excess);
+                }
+            }
+        }
+        let module = &report.module;
+        match status.outcome {
+            ReloadOutcome::Rejected => {
+                self.error(format!("Module '{module}' rejected: {}", status.message));
+            }
+            ReloadOutcome::LoadError => {
+                self.error(format!("Module '{module}' cannot be loaded: {}", status.message));
+            }
+            ReloadOutcome::Unchanged => self.info(format!("Module '{module}' unchanged")),
+            _ => {}
+        }
+        self.record(status, waiting);
+    }
+
+    /// Ends all loads that a host will not answer any more.
+    pub(super) fn fail_pending(&mut self, why: &str) {
+        for (_, pending) in std::mem::take(&mut self.reloads.pending) {
+            let status = ReloadStatus {
+                module: pending.module,
+                outcome: ReloadOutcome::LoadError,
+                trigger: pending.trigger,
+                message: why.to_owned(),
+                timings_ms: build_timings(pending.timings, pending.since.elapsed()),
+                ..ReloadStatus::default()
+            };
+            self.record(status, pending.waiting);
+        }
+    }
+
+    fn record(&mut self, mut status: ReloadStatus, waiting: Vec<(ClientId, u64)>) {
+        let last = self.reloads.history.back().map_or(0, |last| last.seq);
+        status.seq = last + 1;
+        if status.from.is_none() {
+            let known = self.snapshot.modules.iter().find(|known| known.name == status.module);
+            status.from = known.and_then(|known| known.active).filter(|_| status.to.is_none());
+        }
+        if self.reloads.history.len() == MAX_RELOADS {
+            self.reloads.history.pop_front();
+        }
+        self.reloads.history.push_back(status.clone());
+        for (client, id) in waiting {
+            let answer = Answer::Reload(status.clone());
+            self.hub.send(client, Event::Answer { id, answer });
+        }
+        self.hub.broadcast(&Event::Reload(status), |wants| wants.status);
+        self.broadcast_status();
+    }
+}
+
+fn build_timings(timings: BuildTimings, total: Duration) -> ReloadTimings {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    ReloadTimings {
+        detect: ms(timings.detect),
+        build: ms(timings.build),
+        total: ms(total),
+        ..ReloadTimings::default()
+    }
+}

@@ -1,0 +1,51 @@
+//! The status document: what the supervisor knows and what the host last said.
+
+use inspector_protocol::PROTOCOL_VERSION;
+use inspector_protocol::message::Event;
+use inspector_protocol::status::{EngineStatus, ModuleStatus, Status};
+
+use super::Supervisor;
+
+impl Supervisor {
+    /// The status now.
+    pub(super) fn status(&self) -> Status {
+        let mut modules = self.snapshot.modules.clone();
+        for module in &self.config.modules {
+            if !modules.iter().any(|known| known.name == module.name) {
+                modules.push(ModuleStatus {
+                    name: module.name.clone(),
+                    kind: "native".to_owned(),
+                    ..ModuleStatus::default()
+                });
+            }
+        }
+        let mut problems = self.reloads.problems();
+        problems.extend(self.snapshot.problems.iter().cloned());
+        Status {
+            engine: EngineStatus {
+                pid: std::process::id(),
+                host_pid: self.host.as_ref().map(|host| host.pid),
+                host: self.host_state,
+                run_id: format!("{}-{}", std::process::id(), self.runs),
+                protocol: PROTOCOL_VERSION,
+                profile: self.config.profile.clone(),
+                frame: self.snapshot.frame,
+                uptime_ms: self.started.elapsed().as_millis() as u64,
+            },
+            modules,
+            calls: self.snapshot.calls.clone(),
+            reloads: self.reloads.history(),
+            world: self.snapshot.world.clone(),
+            frames: self.snapshot.frames,
+            problems,
+        }
+    }
+
+    /// Sends the status to all that want it.
+    pub(super) fn broadcast_status(&mut self) {
+        if self.hub.any(|wants| wants.status) {
+            let status = Event::Status(Box::new(self.status()));
+            self.hub.broadcast(&status, |wants| wants.status);
+        }
+    }
+}

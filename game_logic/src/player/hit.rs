@@ -1,0 +1,56 @@
+//! What happens when a drone reaches the ship.
+
+use engine_api::prelude::*;
+
+use crate::effects::Banner;
+use crate::game::{Game, Phase, Score};
+use crate::math::Vec2;
+use crate::motion::Position;
+use crate::player::Ship;
+use crate::render::Camera;
+use crate::tuning::Tuning;
+use crate::weapons::Blast;
+
+/// A drone reached the ship.
+#[derive(Event, TypePath, Clone, Debug)]
+pub struct ShipHit;
+
+/// The ship is gone.
+#[derive(Event, TypePath, Clone, Debug)]
+pub struct ShipLost {
+    /// Where it was.
+    pub at: Vec2,
+}
+
+/// Observer: a shield goes, the swarm is thrown back; without a shield that was it.
+pub fn take_hit(
+    _hit: On<ShipHit>,
+    mut commands: Commands,
+    tuning: Res<Tuning>,
+    mut camera: ResMut<Camera>,
+    ship: Single<(Entity, &mut Ship, &Position)>,
+) {
+    let (entity, mut ship, position) = ship.into_inner();
+    camera.shake = tuning.effects.shake;
+    ship.shields -= 1;
+    ship.grace = tuning.ship.grace;
+    // The same wave as the nova's, only smaller: it gives the player room.
+    commands.spawn((Blast::rescue(&tuning.nova), *position));
+    if ship.shields < 0 {
+        commands.entity(entity).despawn();
+        commands.trigger(ShipLost { at: position.0 });
+    }
+}
+
+/// Observer: the game is over.
+pub fn end_game(
+    _lost: On<ShipLost>,
+    mut game: ResMut<Game>,
+    mut score: ResMut<Score>,
+    mut banner: ResMut<Banner>,
+) {
+    game.phase = Phase::Over;
+    score.best = score.best.max(score.points);
+    *banner = Banner::default();
+    log::info!("game over: {} points, {} kills", score.points, score.kills);
+}

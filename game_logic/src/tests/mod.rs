@@ -1,0 +1,6 @@
+//! The whole game without an engine.
+
+mod assets;
+mod cost;
+mod harness;
+mod play;

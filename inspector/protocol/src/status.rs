@@ -1,0 +1,284 @@
+//! The status document: what `inspector dump` prints as JSON and what every
+//! panel of the inspector shows.
+//!
+//! Field names are a contract with scripts. Times are milliseconds (`_ms`) or
+//! microseconds (`_us`).
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a client may know about a running game at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The engine process and its host.
+    pub engine: EngineStatus,
+    /// All modules, in the order of the config.
+    pub modules: Vec<ModuleStatus>,
+    /// Calls that are running now, longest first.
+    pub calls: Vec<CallStatus>,
+    /// The last reloads, oldest first (at most [`MAX_RELOADS`]).
+    pub reloads: Vec<ReloadStatus>,
+    /// Counts of what the world holds.
+    pub world: WorldStatus,
+    /// Frame times over the last two seconds.
+    pub frames: FrameStatus,
+    /// What is wrong now: compiler errors, bad assets, bad config.
+    pub problems: Vec<Problem>,
+}
+
+/// How many reloads the status document keeps.
+pub const MAX_RELOADS: usize = 200;
+
+/// The engine process (supervisor) and the host that runs the game.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EngineStatus {
+    /// Process id of the supervisor.
+    pub pid: u32,
+    /// Process id of the host; `None` while there is none.
+    pub host_pid: Option<u32>,
+    /// Whether the host runs.
+    pub host: HostState,
+    /// Identifies one run of one host; a restarted host has a new one.
+    pub run_id: String,
+    /// [`crate::PROTOCOL_VERSION`] of the hub.
+    pub protocol: u32,
+    /// Profile in use: `dev`, `release` or `hybrid`.
+    pub profile: String,
+    /// Frames run by this host.
+    pub frame: u64,
+    /// Time since the supervisor started.
+    pub uptime_ms: u64,
+}
+
+/// State of the host process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostState {
+    /// Runs frames.
+    Running,
+    /// Started, no frame yet.
+    Starting,
+    /// Not there: it ended or crashed.
+    #[default]
+    Down,
+}
+
+/// One module and all its versions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    /// Name from the config.
+    pub name: String,
+    /// `native`, `static`, `lua` or `wasm`.
+    pub kind: String,
+    /// Number of the active version, `None` before the first one.
+    pub active: Option<u32>,
+    /// Every version that is still of interest, oldest first.
+    pub versions: Vec<VersionStatus>,
+}
+
+/// One loaded generation of a module.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VersionStatus {
+    /// 1, 2, 3, ...
+    pub version: u32,
+    /// The crate's own version, `0.1.0`.
+    pub label: String,
+    /// Content hash of the artifact, 16 hex digits.
+    pub hash: String,
+    /// Where it is in its life.
+    pub state: VersionState,
+    /// Calls running in it now.
+    pub active_calls: u32,
+    /// What keeps it mapped, if anything does.
+    pub pinned_by: Vec<String>,
+    /// Milliseconds after the host's start at which it was loaded.
+    pub loaded_at_ms: u64,
+}
+
+/// Where a version is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum VersionState {
+    /// Being verified; no call may enter.
+    #[default]
+    Loading,
+    /// New calls use it.
+    Active,
+    /// Old calls still run in it.
+    Draining,
+    /// No calls, but something still refers to its code, so it stays mapped.
+    Pinned,
+    /// Its code is gone from the process.
+    Unloaded,
+    /// It never became active.
+    Rejected,
+    /// It was active, failed and was rolled back.
+    Quarantined,
+}
+
+impl VersionState {
+    /// The state's name as it appears in JSON and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "Loading",
+            Self::Active => "Active",
+            Self::Draining => "Draining",
+            Self::Pinned => "Pinned",
+            Self::Unloaded => "Unloaded",
+            Self::Rejected => "Rejected",
+            Self::Quarantined => "Quarantined",
+        }
+    }
+}
+
+/// A call that is running.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallStatus {
+    /// Module that was entered.
+    pub module: String,
+    /// Version that was entered.
+    pub version: u32,
+    /// Function or system.
+    pub function: String,
+    /// Name of the thread it runs on.
+    pub thread: String,
+    /// How long it has been running.
+    pub elapsed_ms: u64,
+}
+
+/// One attempt to bring new code in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadStatus {
+    /// Counts up by one for every attempt of this supervisor.
+    pub seq: u64,
+    /// Module it is about.
+    pub module: String,
+    /// Version that was active before.
+    pub from: Option<u32>,
+    /// Version that is active because of it; `None` unless applied.
+    pub to: Option<u32>,
+    /// How it ended.
+    pub outcome: ReloadOutcome,
+    /// What caused it: a path, `startup`, `external build`, `request`.
+    pub trigger: String,
+    /// A sentence for people: the reason, or what changed.
+    pub message: String,
+    /// Time of each step.
+    pub timings_ms: ReloadTimings,
+}
+
+/// How a reload ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// The new code has been entered and its hash is the built one.
+    Applied,
+    /// The build gave the content that already runs.
+    #[default]
+    Unchanged,
+    /// The compiler refused the source.
+    CompileError,
+    /// The artifact is sound but does not fit the running game.
+    Rejected,
+    /// The artifact cannot be loaded.
+    LoadError,
+    /// An older version was made active again.
+    RolledBack,
+    /// The host was restarted with it.
+    Restarted,
+}
+
+impl ReloadOutcome {
+    /// The outcome's name as it appears in JSON and on screen.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::CompileError => "compile_error",
+            Self::Rejected => "rejected",
+            Self::LoadError => "load_error",
+            Self::RolledBack => "rolled_back",
+            Self::Restarted => "restarted",
+        }
+    }
+}
+
+/// Time of each step of a reload, in milliseconds with fractions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReloadTimings {
+    /// File event to decision.
+    pub detect: f64,
+    /// Compiler and linker.
+    pub build: f64,
+    /// Publish, verify, open, collect registrations.
+    pub load: f64,
+    /// Converting state.
+    pub migrate: f64,
+    /// Time the frame loop lost at the boundary.
+    pub swap: f64,
+    /// First file event to the end of the swap.
+    pub total: f64,
+}
+
+/// Counts of what the world holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorldStatus {
+    /// Entities that carry game data (resources and engine entities excluded).
+    pub entities: u64,
+    /// Components by short type path, largest count first.
+    pub components: Vec<ComponentCount>,
+    /// Resources by short type path, sorted.
+    pub resources: Vec<String>,
+}
+
+/// How many entities have a component.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentCount {
+    /// Short type path.
+    pub name: String,
+    /// Entities that have it.
+    pub count: u64,
+}
+
+/// Frame times over the last two seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct FrameStatus {
+    /// Frames per second.
+    pub fps: f64,
+    /// Median time of the work in a frame.
+    pub p50_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Longest.
+    pub max_us: u64,
+}
+
+/// Something a person should mend.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Module it concerns; empty for assets and config.
+    pub module: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// File, relative to the project root where possible; empty if unknown.
+    pub file: String,
+    /// Line, from 1; 0 if unknown.
+    pub line: u32,
+    /// Column, from 1; 0 if unknown.
+    pub column: u32,
+    /// One line.
+    pub message: String,
+    /// The whole text as its producer rendered it, ANSI colours included.
+    pub rendered: String,
+}
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Advice.
+    Note,
+    /// Works, but should be looked at.
+    Warning,
+    /// Does not work.
+    #[default]
+    Error,
+}

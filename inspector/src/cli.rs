@@ -1,0 +1,411 @@
+//! The commands for scripts, and the way into the user interface.
+//!
+//! Results go to standard output as JSON, everything else to standard error as
+//! `error: ...`. A closed pipe is no error.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use inspector_protocol::message::{Answer, Event, Request, Subscription};
+use inspector_protocol::status::ReloadStatus;
+use serde::Serialize;
+
+use crate::connection::Link;
+use crate::ui::{self, Role, UiExit, UiOptions};
+use crate::update::is_success;
+
+/// The exit codes, for `--help`.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the request failed: the call returned an error, the reload was not applied
+  2  wrong usage
+  3  no engine found, cannot attach, or the connection was lost";
+
+/// Look into a running game: a terminal UI, or one command for scripts.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct InspectorArgs {
+    /// The engine to attach to: its socket or its process id [default: the only
+    /// one running].
+    #[arg(long, value_name = "PATH|PID", global = true)]
+    pub attach: Option<String>,
+    /// What to do; without it, the user interface.
+    #[command(subcommand)]
+    pub command: Option<InspectorCommand>,
+}
+
+/// A command for scripts.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub enum InspectorCommand {
+    /// Print the status as one JSON document.
+    Dump,
+    /// Call a function of a module and print its result as JSON.
+    Call {
+        /// Module.
+        module: String,
+        /// Function.
+        function: String,
+        /// Arguments, each a RON value: `12`, `-3`, `"text"`, `(1.0, 2.0)`.
+        #[arg(allow_hyphen_values = true, num_args = 0..)]
+        args: Vec<String>,
+    },
+    /// Print the last log lines as JSON lines.
+    Logs {
+        /// Go on with new lines until the engine ends.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Build and load a module again and print how it went as JSON.
+    Reload {
+        /// Module.
+        module: String,
+    },
+    /// Go back to the version before and print how it went as JSON.
+    Rollback {
+        /// Module.
+        module: String,
+        /// Restore the state of that moment too.
+        #[arg(long)]
+        state: bool,
+    },
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// The engine said no.
+    #[error("{0}")]
+    Failed(String),
+    /// The reload went wrong; it has been printed.
+    #[error("{}: {}", .0.outcome.name(), .0.message)]
+    NotApplied(Box<ReloadStatus>),
+    /// No user interface here.
+    #[error(transparent)]
+    Ui(#[from] ui::UiError),
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] crate::connection::ConnectError),
+    /// The connection broke before the answer.
+    #[error("the engine went away before it answered")]
+    Gone,
+    /// Standard output is closed: the reader has what it wanted.
+    #[error("standard output was closed")]
+    Closed,
+    /// Standard output cannot be written.
+    #[error("cannot write the result")]
+    Write(#[source] io::Error),
+    /// A result that is no JSON.
+    #[error("the result cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl CommandError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Failed(_) | Self::NotApplied(_) | Self::Write(_) | Self::Json(_) => 1,
+            Self::Ui(_) => 2,
+            Self::Connect(_) | Self::Gone => 3,
+        }
+    }
+}
+
+/// Runs a command, or the user interface, and gives its exit code.
+pub fn run(args: InspectorArgs) -> ExitCode {
+    let InspectorArgs {
+        mut attach,
+        mut command,
+    } = args;
+    if let Some(InspectorCommand::Call { args, .. }) = &mut command {
+        match take_attach(args) {
+            Ok(Some(found)) => attach = Some(found),
+            Ok(None) => {}
+            Err(reason) => {
+                report(&reason);
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let done = match command {
+        None => interface(attach),
+        Some(command) => Link::connect(attach.as_deref(), "inspector")
+            .map_err(CommandError::from)
+            .and_then(|(link, _)| execute(&link, command)),
+    };
+    match done {
+        Ok(()) | Err(CommandError::Closed) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// `--attach` after the arguments of a call is meant for the inspector: no RON
+/// value starts with two hyphens.
+fn take_attach(args: &mut Vec<String>) -> Result<Option<String>, String> {
+    let Some(index) = args
+        .iter()
+        .position(|arg| arg == "--attach" || arg.starts_with("--attach="))
+    else {
+        return Ok(None);
+    };
+    let flag = args.remove(index);
+    if let Some(value) = flag.strip_prefix("--attach=") {
+        return Ok(Some(value.to_owned()));
+    }
+    if index < args.len() {
+        Ok(Some(args.remove(index)))
+    } else {
+        Err("a value is required for '--attach <PATH|PID>'".to_owned())
+    }
+}
+
+fn interface(attach: Option<String>) -> Result<(), CommandError> {
+    // Before connecting: without a terminal there is nothing to connect for.
+    if !crate::terminal::is_there() {
+        return Err(ui::UiError::NoTerminal.into());
+    }
+    let (link, _) = Link::connect(attach.as_deref(), "inspector")?;
+    let reconnect = Some(attach.unwrap_or_default());
+    match ui::run(
+        link,
+        UiOptions {
+            role: Role::Attached,
+            reconnect,
+        },
+    )? {
+        UiExit::Quit | UiExit::TerminalClosed => Ok(()),
+        UiExit::HubGone => Err(CommandError::Gone),
+    }
+}
+
+/// The id of the one request a command makes.
+const ID: u64 = 1;
+
+fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
+    match command {
+        InspectorCommand::Dump => match ask(link, Request::Status { id: ID })? {
+            Answer::Status(status) => print_pretty(&*status),
+            other => Err(unexpected(&other)),
+        },
+        InspectorCommand::Call {
+            module,
+            function,
+            args,
+        } => {
+            match ask(
+                link,
+                Request::Call {
+                    id: ID,
+                    module,
+                    function,
+                    args,
+                },
+            )? {
+                Answer::Value(json) => print_line(&json),
+                Answer::Done => print_line("null"),
+                other => Err(unexpected(&other)),
+            }
+        }
+        InspectorCommand::Logs { follow } => logs(link, follow),
+        InspectorCommand::Reload { module } => {
+            reloaded(ask(link, Request::Reload { id: ID, module })?)
+        }
+        InspectorCommand::Rollback { module, state } => reloaded(ask(
+            link,
+            Request::Rollback {
+                id: ID,
+                module,
+                state,
+            },
+        )?),
+    }
+}
+
+/// Sends a request and waits for its answer, however long that takes.
+fn ask(link: &Link, request: Request) -> Result<Answer, CommandError> {
+    link.requests
+        .send(request)
+        .map_err(|_| CommandError::Gone)?;
+    loop {
+        match link.events.recv() {
+            Ok(Event::Answer {
+                id: ID,
+                answer: Answer::Error(reason),
+            }) => {
+                return Err(CommandError::Failed(reason));
+            }
+            Ok(Event::Answer { id: ID, answer }) => return Ok(answer),
+            Ok(_) => {}
+            Err(_) => return Err(CommandError::Gone),
+        }
+    }
+}
+
+fn unexpected(answer: &Answer) -> CommandError {
+    let what = match answer {
+        Answer::Done => "`done`",
+        Answer::Error(_) => "an error",
+        Answer::Status(_) => "a status",
+        Answer::Value(_) => "a value",
+        Answer::Reload(_) => "a reload",
+    };
+    CommandError::Failed(format!(
+        "the engine answered with {what}, which does not fit"
+    ))
+}
+
+fn reloaded(answer: Answer) -> Result<(), CommandError> {
+    let Answer::Reload(reload) = answer else {
+        return Err(unexpected(&answer));
+    };
+    print_pretty(&reload)?;
+    if is_success(reload.outcome) {
+        Ok(())
+    } else {
+        Err(CommandError::NotApplied(Box::new(reload)))
+    }
+}
+
+/// The kept lines come before the answer to the status request; without
+/// `follow` that answer is the end.
+fn logs(link: &Link, follow: bool) -> Result<(), CommandError> {
+    let wanted = Subscription {
+        logs: true,
+        ..Subscription::default()
+    };
+    for request in [Request::Subscribe(wanted), Request::Status { id: ID }] {
+        link.requests
+            .send(request)
+            .map_err(|_| CommandError::Gone)?;
+    }
+    let mut is_complete = false;
+    loop {
+        match link.events.recv() {
+            Ok(Event::Log(logged)) => {
+                print_line(&serde_json::to_string(&logged).map_err(CommandError::Json)?)?;
+            }
+            Ok(Event::Answer { id: ID, .. }) if !follow => return Ok(()),
+            Ok(Event::Answer { id: ID, .. }) => is_complete = true,
+            Ok(Event::Dropped { count }) => report(&format!("{count} messages were dropped")),
+            Ok(_) => {}
+            // Following ends with the engine.
+            Err(_) if is_complete => return Ok(()),
+            Err(_) => return Err(CommandError::Gone),
+        }
+    }
+}
+
+fn print_pretty(value: &impl Serialize) -> Result<(), CommandError> {
+    print_line(&serde_json::to_string_pretty(value).map_err(CommandError::Json)?)
+}
+
+fn print_line(text: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => CommandError::Closed,
+            _ => CommandError::Write(error),
+        })
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// A closed standard error is nobody's problem here.
+fn report(text: &str) {
+    let _ = writeln!(io::stderr(), "error: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        inspector: InspectorArgs,
+    }
+
+    fn parse(args: &[&str]) -> (Option<String>, Option<InspectorCommand>) {
+        let all = std::iter::once("inspector").chain(args.iter().copied());
+        let mut parsed = <Cli as clap::Parser>::try_parse_from(all)
+            .unwrap()
+            .inspector;
+        if let Some(InspectorCommand::Call { args, .. }) = &mut parsed.command
+            && let Some(found) = take_attach(args).unwrap()
+        {
+            parsed.attach = Some(found);
+        }
+        (parsed.attach, parsed.command)
+    }
+
+    #[test]
+    fn arguments_of_a_call_may_start_with_a_hyphen_and_attach_may_stand_anywhere() {
+        let call = |args: &[&str]| {
+            Some(InspectorCommand::Call {
+                module: "m".into(),
+                function: "f".into(),
+                args: args.iter().map(ToString::to_string).collect(),
+            })
+        };
+        for (line, attach, args) in [
+            (&["call", "m", "f"][..], None, &[][..]),
+            (&["call", "m", "f", "-3"], None, &["-3"]),
+            (
+                &["call", "m", "f", "-3", "4", "-5.5"],
+                None,
+                &["-3", "4", "-5.5"],
+            ),
+            (
+                &["--attach", "7", "call", "m", "f", "-3"],
+                Some("7"),
+                &["-3"],
+            ),
+            (
+                &["call", "--attach", "7", "m", "f", "-3"],
+                Some("7"),
+                &["-3"],
+            ),
+            (&["call", "m", "f", "--attach", "7"], Some("7"), &[]),
+            (
+                &["call", "m", "f", "-3", "--attach", "/a/b"],
+                Some("/a/b"),
+                &["-3"],
+            ),
+            (
+                &["call", "m", "f", "-3", "--attach=7", "4"],
+                Some("7"),
+                &["-3", "4"],
+            ),
+            (&["call", "m", "f", "--", "-3", "4"], None, &["-3", "4"]),
+        ] {
+            assert_eq!(
+                parse(line),
+                (attach.map(str::to_owned), call(args)),
+                "{line:?}"
+            );
+        }
+        assert!(take_attach(&mut vec!["1".into(), "--attach".into()]).is_err());
+    }
+
+    #[test]
+    fn help_documents_the_exit_codes_also_as_a_subcommand() {
+        let help = <InspectorArgs as clap::Args>::augment_args(clap::Command::new("x"))
+            .render_help()
+            .to_string();
+        assert!(help.contains("cannot attach"), "{help}");
+    }
+}

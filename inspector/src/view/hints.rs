@@ -1,0 +1,119 @@
+//! The hint line: a result while it is fresh, what is being waited for, and the
+//! keys that fit; and the question that waits for an answer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Widget};
+
+use super::draw_line;
+use crate::ansi::{self, Break};
+use crate::keys::{Binding, in_context};
+use crate::state::{Confirm, State};
+use crate::text::{cut, width};
+use crate::theme;
+
+/// Draws the hint line.
+pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
+    let columns = usize::from(area.width);
+    let mut spans = Vec::new();
+    if state.confirm.is_none() {
+        spans = message(state, columns);
+    }
+    let mut used: usize = spans.iter().map(Span::width).sum();
+    for binding in in_context(state.context()).filter(|binding| !binding.hint.is_empty()) {
+        let length = hint_width(binding) + if used > 0 { 2 } else { 0 };
+        if used + length > columns {
+            break;
+        }
+        if used > 0 {
+            spans.push(Span::raw("  "));
+        }
+        spans.push(Span::styled(binding.label, theme::KEY));
+        spans.push(Span::raw(format!(" {}", binding.hint)));
+        used += length;
+    }
+    draw_line(Line::from(spans), area, buffer);
+}
+
+fn hint_width(binding: &Binding) -> usize {
+    width(binding.label) + 1 + width(binding.hint)
+}
+
+/// What is being waited for, else the last result.
+fn message(state: &State, columns: usize) -> Vec<Span<'static>> {
+    if let Some(notice) = state.fresh_notice() {
+        let style = if notice.is_error {
+            theme::ERROR
+        } else {
+            theme::TITLE
+        };
+        let mark = if notice.is_error { "! " } else { "" };
+        return vec![Span::styled(
+            cut(&format!("{mark}{}", notice.text), columns),
+            style,
+        )];
+    }
+    let Some(first) = state.pending.first() else {
+        return Vec::new();
+    };
+    let more = match state.pending.len() {
+        1 => String::new(),
+        all => format!(" (+{})", all - 1),
+    };
+    vec![Span::styled(
+        cut(&format!("◐ {}…{more}", first.what), columns),
+        theme::WARNING,
+    )]
+}
+
+/// The question in words.
+fn question(confirm: &Confirm) -> String {
+    match confirm {
+        Confirm::Quit => "End the game?".to_owned(),
+        Confirm::Rollback(module) => format!("Roll {module} back to the version before?"),
+        Confirm::Restart => "The host is up. End it and start a new one?".to_owned(),
+    }
+}
+
+/// Draws the question in the middle of the body.
+pub fn draw_question(state: &State, body: Rect, buffer: &mut Buffer) {
+    let Some(confirm) = &state.confirm else {
+        return;
+    };
+    let mut lines = vec![
+        Line::styled(question(confirm), theme::TITLE),
+        Line::default(),
+    ];
+    for binding in in_context(state.context()).filter(|binding| !binding.hint.is_empty()) {
+        // Ctrl-C is on every screen; the question is about its own keys.
+        if binding.hint != "quit" {
+            lines.push(Line::from(vec![
+                Span::styled(binding.label, theme::KEY),
+                Span::raw(format!(" {}", binding.hint)),
+            ]));
+        }
+    }
+    let wanted = lines.iter().map(Line::width).max().unwrap_or(0) + 4;
+    let width = body.width.min(wanted as u16);
+    let lines = ansi::wrap(lines, usize::from(width.saturating_sub(4)), Break::AtSpaces);
+    let height = body.height.min(lines.len() as u16 + 2);
+    let area = Rect::new(
+        body.x + (body.width - width) / 2,
+        body.y + (body.height - height) / 2,
+        width,
+        height,
+    );
+    Clear.render(area.intersection(buffer.area), buffer);
+    if area.height < 3 || area.width < 5 {
+        draw_line(lines.into_iter().next().unwrap_or_default(), area, buffer);
+        return;
+    }
+    Block::bordered()
+        .border_style(theme::WARNING)
+        .render(area, buffer);
+    let inner = Rect::new(area.x + 2, area.y + 1, area.width - 4, area.height - 2);
+    for (line, row) in lines.into_iter().zip(inner.rows()) {
+        draw_line(line, row, buffer);
+    }
+}
