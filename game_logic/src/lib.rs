@@ -33,9 +33,6 @@
 use std::time::Duration;
 
 use engine_api::prelude::*;
-// In live builds the ECS comes from the one library that engine and modules share.
-#[cfg(feature = "live")]
-use engine_dylib as _;
 
 pub mod calls;
 pub mod collision;
@@ -55,9 +52,7 @@ pub mod weapons;
 #[cfg(test)]
 mod tests;
 
-use collision::{
-    apply_hits, blasts_hit_drones, bullets_hit_drones, drones_hit_ship, rebuild_grid,
-};
+use collision::{apply_hits, blasts_hit_drones, bullets_hit_drones, drones_hit_ship, rebuild_grid};
 use game::{begin_game, cool_combo, keep_clock, over, playing, toggle_pause};
 use motion::{confine_drones, confine_ship, expire, integrate, stop_bullets};
 use render::{
@@ -82,24 +77,48 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .on_key(Key::Char('n'), begin_game.run_if(over))
         .on_key(Key::Char('p'), toggle_pause)
         .on_key(Key::Char(' '), weapons::fire_nova.run_if(playing))
-        .every(Duration::from_secs(15), pickups::send_supply.run_if(playing));
+        .every(
+            Duration::from_secs(15),
+            pickups::send_supply.run_if(playing),
+        );
 
     // Sixty times a second: decide, move, collide.
     m.systems(PreUpdate, (waves::choose_arena, player::read_helm));
     m.systems(
         Update,
         (
-            (keep_clock, waves::run_waves, player::fly, swarm::steer_drones),
-            (pickups::attract_pickups, weapons::aim, weapons::fire, weapons::grow_blasts),
+            (
+                keep_clock,
+                waves::run_waves,
+                player::fly,
+                swarm::steer_drones,
+            ),
+            (
+                pickups::attract_pickups,
+                weapons::aim,
+                weapons::fire,
+                weapons::grow_blasts,
+            ),
             (integrate, confine_ship, confine_drones, stop_bullets),
-            (rebuild_grid, bullets_hit_drones, blasts_hit_drones, apply_hits),
+            (
+                rebuild_grid,
+                bullets_hit_drones,
+                blasts_hit_drones,
+                apply_hits,
+            ),
             (drones_hit_ship, pickups::collect_pickups, expire),
         )
             .run_if(playing),
     );
     m.systems(
         PostUpdate,
-        (cool_combo, effects::slow_sparks, effects::fade_banner, follow_ship).run_if(playing),
+        (
+            cool_combo,
+            effects::slow_sparks,
+            effects::fade_banner,
+            follow_ship,
+        )
+            .run_if(playing),
     );
 
     // Back to front.

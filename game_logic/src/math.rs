@@ -52,13 +52,21 @@ impl Vec2 {
     /// The same direction with length 1; zero stays zero.
     pub fn normalized(self) -> Self {
         let length = self.length();
-        if length > 1e-6 { self * (1.0 / length) } else { Self::ZERO }
+        if length > 1e-6 {
+            self * (1.0 / length)
+        } else {
+            Self::ZERO
+        }
     }
 
     /// The same direction, but no longer than `most`.
     pub fn at_most(self, most: f32) -> Self {
         let squared = self.length_squared();
-        if squared > most * most { self * (most / squared.sqrt()) } else { self }
+        if squared > most * most {
+            self * (most / squared.sqrt())
+        } else {
+            self
+        }
     }
 
     /// Both coordinates kept within `-half` and `half`.
@@ -113,6 +121,9 @@ mod tests {
         assert_eq!(Vec2::ZERO.normalized(), Vec2::ZERO);
         assert!((Vec2::new(30.0, 40.0).at_most(5.0).length() - 5.0).abs() < 1e-5);
         assert!((Vec2::from_angle(1.25).angle() - 1.25).abs() < 1e-5);
-        assert_eq!(Vec2::new(9.0, -9.0).clamped(Vec2::new(5.0, -1.0)), Vec2::new(5.0, 0.0));
+        assert_eq!(
+            Vec2::new(9.0, -9.0).clamped(Vec2::new(5.0, -1.0)),
+            Vec2::new(5.0, 0.0)
+        );
     }
 }

@@ -1,1 +1,34 @@
-//! x
+//! End-to-end tests: the real binary, real source files in a scratch copy of the
+//! workspace, the exit status itself. This library is their harness.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`scratch`] | the copy of the workspace, one for all tests, which take turns |
+//! | [`mirror`] | making a folder equal to another without touching what is equal |
+//! | [`engine`] | a running engine: saves, calls, reloads, its log, its end |
+//! | [`client`] | a connection to its socket |
+//! | [`log`] | what it writes, line by line |
+//! | [`process`] | what the system knows of a process |
+//!
+//! In the copy `game_logic` is replaced by the crate in `tests/game`, which is built
+//! in a moment and has one of everything. Tests wait for events (a log line, a status
+//! that arrives, the end of a process), never for time to pass; every wait has a
+//! deadline of [`PATIENCE`], so that a failure ends and shows the engine's log.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
+
+use std::time::Duration;
+
+pub mod client;
+pub mod engine;
+pub mod log;
+pub mod mirror;
+pub mod process;
+pub mod scratch;
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Name of the one module.
+pub const MODULE: &str = "game_logic";

@@ -15,7 +15,7 @@ use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::input::Key;
 use crate::observer::ObserverRegistration;
-use crate::schema::Schema;
+use crate::schema::{Schema, reflected_types};
 use crate::system::{IntoSystems, SystemConfig, Trigger};
 
 /// When in a frame a system runs. All stages run on the frame thread, in this order.
@@ -83,6 +83,8 @@ pub struct StateType {
     pub stored: TypeId,
     /// What it is made of.
     pub schema: Schema,
+    /// See [`reflected_types`].
+    pub reflected: Vec<TypeId>,
     /// Makes the type known to a world.
     pub declare: fn(&mut World),
     /// Puts the first value of a resource into the world unless there is one.
@@ -142,6 +144,7 @@ impl ModuleBuilder {
             kind: StateKind::Component,
             stored: TypeId::of::<T>(),
             schema: Schema::of::<T>(),
+            reflected: reflected_types::<T>(),
             declare: |world| {
                 world.register_component::<T>();
             },
@@ -161,6 +164,7 @@ impl ModuleBuilder {
             kind: StateKind::Resource,
             stored: TypeId::of::<T>(),
             schema: Schema::of::<T>(),
+            reflected: reflected_types::<T>(),
             declare: |world| {
                 world.register_component::<T>();
             },
@@ -177,6 +181,7 @@ impl ModuleBuilder {
             kind: StateKind::Event,
             stored: TypeId::of::<T>(),
             schema: Schema::opaque::<T>(),
+            reflected: Vec::new(),
             declare: |_| {},
             initialize: |_| false,
             remove: |_| {},
@@ -195,6 +200,7 @@ impl ModuleBuilder {
             kind: StateKind::Message,
             stored: TypeId::of::<Messages<T>>(),
             schema: Schema::of::<T>(),
+            reflected: reflected_types::<T>(),
             declare: |world| {
                 world.register_component::<Messages<T>>();
             },

@@ -4,13 +4,14 @@
 //! field changes its type. A [`Schema`] is taken by the module's own code when a
 //! version is loaded and compared before that version touches the world.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bevy_reflect::{
-    GetTypeRegistration, PartialReflect, ReflectRef, Type, TypeInfo, Typed, enums::VariantInfo,
+    GetTypeRegistration, NamedField, PartialReflect, ReflectRef, Type, TypeInfo, Typed,
+    UnnamedField, enums::VariantInfo,
     prelude::ReflectDefault,
 };
 
@@ -167,6 +168,48 @@ impl Schema {
     }
 }
 
+/// All types that reflection looks into when it looks at `T`, itself included.
+///
+/// Reflection caches what it learns of generic types (`Vec<T>`) in the shared
+/// library, with pointers into the code that asked first: that code must stay.
+pub fn reflected_types<T: Typed>() -> Vec<TypeId> {
+    let mut found = Vec::new();
+    collect_reflected(T::type_info(), &mut found);
+    found
+}
+
+fn collect_reflected(info: &'static TypeInfo, found: &mut Vec<TypeId>) {
+    if found.contains(&info.type_id()) {
+        return;
+    }
+    found.push(info.type_id());
+    let mut inner: Vec<Option<&'static TypeInfo>> = Vec::new();
+    match info {
+        TypeInfo::Struct(info) => inner.extend(info.iter().map(NamedField::type_info)),
+        TypeInfo::TupleStruct(info) => inner.extend(info.iter().map(UnnamedField::type_info)),
+        TypeInfo::Tuple(info) => inner.extend(info.iter().map(UnnamedField::type_info)),
+        TypeInfo::List(info) => inner.push(info.item_info()),
+        TypeInfo::Array(info) => inner.push(info.item_info()),
+        TypeInfo::Map(info) => inner.extend([info.key_info(), info.value_info()]),
+        TypeInfo::Set(info) => found.push(info.value_ty().id()),
+        TypeInfo::Enum(info) => {
+            for variant in info.iter() {
+                match variant {
+                    VariantInfo::Struct(info) => inner.extend(info.iter().map(NamedField::type_info)),
+                    VariantInfo::Tuple(info) => {
+                        inner.extend(info.iter().map(UnnamedField::type_info));
+                    }
+                    VariantInfo::Unit(_) => {}
+                }
+            }
+        }
+        TypeInfo::Opaque(_) => {}
+    }
+    for info in inner.into_iter().flatten() {
+        collect_reflected(info, found);
+    }
+}
+
 fn field_addresses(value: &dyn PartialReflect) -> Option<Vec<usize>> {
     let address = |field: &dyn PartialReflect| std::ptr::from_ref(field).addr();
     match value.reflect_ref() {
@@ -180,7 +223,7 @@ fn field_addresses(value: &dyn PartialReflect) -> Option<Vec<usize>> {
     }
 }
 
-fn shape(info: &TypeInfo, above: &mut Vec<std::any::TypeId>) -> Shape {
+fn shape(info: &TypeInfo, above: &mut Vec<TypeId>) -> Shape {
     if above.contains(&info.type_id()) {
         return Shape::Recursive;
     }
@@ -224,7 +267,7 @@ fn field(
     name: &str,
     ty: &Type,
     info: Option<&'static TypeInfo>,
-    above: &mut Vec<std::any::TypeId>,
+    above: &mut Vec<TypeId>,
 ) -> FieldSchema {
     FieldSchema {
         name: name.to_owned(),
@@ -233,7 +276,7 @@ fn field(
     }
 }
 
-fn variant_schema(variant: &VariantInfo, above: &mut Vec<std::any::TypeId>) -> VariantSchema {
+fn variant_schema(variant: &VariantInfo, above: &mut Vec<TypeId>) -> VariantSchema {
     let fields = match variant {
         VariantInfo::Struct(info) => {
             info.iter().map(|f| field(f.name(), f.ty(), f.type_info(), above)).collect()

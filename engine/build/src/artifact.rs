@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::hash::content_hash;
+use inspector_protocol::content_hash;
 
 /// How many artifacts of a module are kept.
 const KEPT: usize = 8;

@@ -6,7 +6,7 @@
 //! compiler. `RUSTC_WRAPPER` is no part of cargo's fingerprints, so builds with
 //! and without it share everything (`RUSTC_WORKSPACE_WRAPPER` would not).
 //!
-//! The builder passes the path of a [`Request`] in `LIVELOOP_CAPTURE`. Of the
+//! The builder passes the path of a `Request` in `LIVELOOP_CAPTURE`. Of the
 //! environment only what cargo added is recorded: the rest may hold secrets.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Variable;
-use crate::hash::content_hash;
+use inspector_protocol::content_hash;
 
 /// Environment variable with the path of the [`Request`].
 pub(crate) const REQUEST_VARIABLE: &str = "LIVELOOP_CAPTURE";

@@ -140,9 +140,9 @@ impl CargoReport {
         }
     }
 
-    /// Whether a compiler said anything; if not, cargo itself failed.
-    pub(crate) fn has_messages(&self) -> bool {
-        !self.messages.is_empty() || !self.artifacts.is_empty()
+    /// What cargo itself said, for people.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// What it means for `module`.

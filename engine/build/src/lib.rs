@@ -20,7 +20,7 @@
 //! | [`capture`], `replay` | the captured `rustc` command: recorded, kept, repeated |
 //! | `cargo`, `process`, `environment` | running compilers |
 //! | `depinfo`, `diagnostics` | reading what they wrote |
-//! | `artifact`, `hash` | publishing the result |
+//! | `artifact` | publishing the result |
 //!
 //! Files of the builder, all below `<target>/liveloop/<profile>/`:
 //! `artifacts/<module>-<hash>.<ext>`, `<package>/` (output of replays),
@@ -42,7 +42,6 @@ mod diagnostics;
 mod environment;
 mod error;
 mod event;
-mod hash;
 mod platform;
 mod process;
 mod project;
@@ -57,4 +56,4 @@ pub use builder::Builder;
 pub use config::{BuilderConfig, ModuleSource, WatchOptions};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildMethod, BuildTimings};
-pub use hash::content_hash;
+pub use inspector_protocol::content_hash;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{CapturedCommand, value_of};
 use crate::environment::{self, Variable};
-use crate::hash::content_hash;
+use inspector_protocol::content_hash;
 use crate::project::Project;
 
 /// Time and length of a file the command reads, to see that it is still the same.

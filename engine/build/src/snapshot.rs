@@ -11,7 +11,7 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::hash::content_hash;
+use inspector_protocol::content_hash;
 use crate::platform;
 use crate::temporary::is_temporary;
 

@@ -28,7 +28,7 @@ const DEBOUNCE: Duration = Duration::from_millis(2);
 /// How long to wait for `LibReloader` to notice an artifact that was published.
 const NOTICE: Duration = Duration::from_secs(2);
 /// A file that others write is complete when it has not changed for so long.
-const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE: Duration = Duration::from_millis(400);
 
 /// A module that this backend serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,8 @@ struct Watched {
     /// Copies made without the reloader; part of their names.
     own_copies: usize,
     loaded_hash: Option<u64>,
+    /// The copy that was opened last.
+    last_copy: Option<PathBuf>,
     /// The artifact file as it was last dealt with.
     handled: Option<Identity>,
     /// The artifact file as it was seen to change, and when.
@@ -93,6 +95,7 @@ impl NativeBackend {
                     copies: 0,
                     own_copies: 0,
                     loaded_hash: None,
+                    last_copy: None,
                     handled,
                     changing: None,
                 }
@@ -118,6 +121,22 @@ impl Backend for NativeBackend {
             .find(|watched| watched.module.name == module)
             .ok_or_else(|| LoadError::Unusable(format!("`{module}` is no native module")))?
             .load(artifact, force)
+    }
+
+    fn load_again(&mut self, module: &str) -> Option<Result<LoadedCode, LoadError>> {
+        let watched = self.modules.iter_mut().find(|watched| watched.module.name == module)?;
+        let (last, hash) = (watched.last_copy.clone()?, watched.loaded_hash?);
+        let mut again = || {
+            let bytes = fs::read(&last).map_err(|error| {
+                LoadError::Unusable(format!("{} cannot be read: {error}", last.display()))
+            })?;
+            let copy = watched.copy_aside(&bytes)?;
+            let loaded = open(&copy, module, hash);
+            // Once mapped, the file is not needed any more.
+            let _ = fs::remove_file(&copy);
+            loaded
+        };
+        Some(again())
     }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
@@ -158,6 +177,7 @@ impl Watched {
         };
         let loaded = open(&copy, &self.module.name, hash)?;
         self.loaded_hash = Some(hash);
+        self.last_copy = Some(copy);
         Ok(loaded)
     }
 
@@ -290,7 +310,7 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
     let (label, build) = (entry.label.to_owned(), entry.build);
     let image = Image::find(copy);
     let code = NativeCode {
-        library,
+        library: Some(library),
         thread_locals: has_thread_locals(&bytes),
         image,
         copy: copy.to_path_buf(),
@@ -300,7 +320,8 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
 
 /// One version's reference to its image.
 struct NativeCode {
-    library: Library,
+    /// `None` once closed.
+    library: Option<Library>,
     image: Option<Image>,
     thread_locals: bool,
     copy: PathBuf,
@@ -325,12 +346,14 @@ impl CodeHandle for NativeCode {
         reasons
     }
 
-    fn unload(self: Box<Self>) -> bool {
-        let Self { library, image, copy, .. } = *self;
-        let closed = library.close().is_ok();
+    fn close(&mut self) {
+        drop(self.library.take());
         // The reloader removes its copies itself; those made aside are ours.
-        let _ = fs::remove_file(copy);
-        closed && image.is_some_and(|image| !image.is_mapped())
+        let _ = fs::remove_file(&self.copy);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.library.is_none() && self.image.as_ref().is_some_and(|image| !image.is_mapped())
     }
 }
 

@@ -12,13 +12,13 @@ use inspector_protocol::status::{Problem, Severity};
 use crate::call::{self, CallId};
 use crate::host::Outbox;
 use crate::panic;
-use crate::registry::VersionKey;
+use crate::registry::{Lease, VersionKey};
 use crate::telemetry::Board;
 
 /// What the asset thread is asked to do.
 pub(crate) enum AssetRequest {
     /// These assets of this version replace all of the module's before.
-    Use(String, VersionKey, Arc<Vec<AssetRegistration>>),
+    Use(String, VersionKey, Arc<Vec<AssetRegistration>>, Lease),
     /// These files changed.
     Changed(Vec<PathBuf>),
     /// Stop the thread.
@@ -32,6 +32,8 @@ pub(crate) struct ReadyAsset {
     pub(crate) key: VersionKey,
     pub(crate) path: String,
     pub(crate) apply: ParsedAsset,
+    /// Last, so that it outlives the closure above.
+    pub(crate) _lease: Lease,
 }
 
 struct InUse {
@@ -39,6 +41,8 @@ struct InUse {
     assets: Arc<Vec<AssetRegistration>>,
     /// Content last parsed, by path.
     seen: HashMap<String, String>,
+    /// Last, so that it outlives the closures above.
+    lease: Lease,
 }
 
 /// The asset thread's body.
@@ -63,9 +67,9 @@ impl AssetLoader {
                 (*at + SETTLE).saturating_duration_since(Instant::now())
             });
             match self.requests.recv_timeout(wait) {
-                Ok(AssetRequest::Use(module, key, assets)) => {
+                Ok(AssetRequest::Use(module, key, assets, lease)) => {
                     let seen = modules.remove(&module).map(|old| old.seen).unwrap_or_default();
-                    let mut in_use = InUse { key, assets: assets.clone(), seen };
+                    let mut in_use = InUse { key, assets: assets.clone(), seen, lease };
                     self.board.clear_problems(&format!("asset:{module}:"));
                     for asset in assets.iter() {
                         // New code may read the same text differently.
@@ -144,6 +148,7 @@ impl AssetLoader {
                     key: in_use.key,
                     path: shown,
                     apply,
+                    _lease: in_use.lease.clone(),
                 };
                 // Disconnected only when the host ends.
                 let _ = self.ready.send(ready);

@@ -36,9 +36,12 @@ pub trait CodeHandle: Send {
     /// empty if nothing is known.
     fn pinned_by(&self) -> Vec<String>;
 
-    /// Unloads. Called once, when nothing refers to the code any more; costs what
-    /// the system takes to unmap. Returns whether the code is really gone.
-    fn unload(self: Box<Self>) -> bool;
+    /// Gives up this version's hold on the code. Called once, when nothing refers to
+    /// it any more; costs what the system takes to unmap.
+    fn close(&mut self);
+
+    /// Whether the code is gone from the process, after [`CodeHandle::close`].
+    fn is_gone(&self) -> bool;
 }
 
 /// Why an artifact gave no code.
@@ -74,6 +77,14 @@ pub trait Backend: Send {
     /// A [`LoadError`] whose text says what to do.
     fn load(&mut self, module: &str, artifact: &Artifact, force: bool)
     -> Result<LoadedCode, LoadError>;
+
+    /// Loads the content of a module's last [`Backend::load`] once more, as code of its
+    /// own that shares nothing with the first. `None` if this kind of code is never
+    /// referred to by the world's component table.
+    ///
+    /// # Errors
+    /// As [`Backend::load`].
+    fn load_again(&mut self, module: &str) -> Option<Result<LoadedCode, LoadError>>;
 
     /// Modules whose artifact was replaced by someone else since the last call, such
     /// as a build typed in another terminal, with that artifact.

@@ -173,6 +173,8 @@ impl Host {
             requests: loader_requests,
             ready,
             outbox: outbox.clone(),
+            closed: Vec::new(),
+            type_images: Vec::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let assets = AssetLoader {
@@ -195,6 +197,8 @@ impl Host {
 
         let step = Duration::from_secs(1) / config.frame_rate.max(1);
         let mut world = World::new();
+        // Registered from here, so that the component table points into the engine.
+        state::declare_engine_types(&mut world);
         world.insert_resource(Time::new(step));
         world.init_resource::<Input>();
         world.init_resource::<Viewport>();
@@ -378,7 +382,8 @@ impl Host {
 
     fn use_assets(&self, module: &str) {
         for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
-            let request = AssetRequest::Use(name.to_owned(), key, assets.clone());
+            let Some(lease) = self.registry.lease(name, key) else { continue };
+            let request = AssetRequest::Use(name.to_owned(), key, assets.clone(), lease);
             let _ = self.asset_loader.send(request);
         }
     }

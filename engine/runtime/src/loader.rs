@@ -1,15 +1,23 @@
 //! The loader: turns artifacts into prepared versions and unloads old ones, off the
 //! frame loop, on a thread of its own.
+//!
+//! Some code can never be unloaded: the world's component table keeps the drop and
+//! clone functions of whoever registers a type first, and reflection caches type
+//! descriptions with pointers into whoever asks first. If that were a version's own
+//! code, it would stay mapped for as long as the game runs. So when a version brings
+//! types that are new, the image that was asked first becomes a *type image*: it is
+//! kept, nothing of the game ever runs in it, and the version itself is a second copy
+//! that refers to the first and can go.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use engine_api::module::ModuleBuilder;
+use engine_api::module::{ModuleBuilder, ModuleDescription};
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
-use crate::backend::{Artifact, Backend, LoadError};
+use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
 use crate::call::{self, CallId};
 use crate::host::Outbox;
 use crate::link::{FromHost, Reloaded};
@@ -64,6 +72,10 @@ pub(crate) struct Loader {
     pub(crate) requests: Receiver<LoaderRequest>,
     pub(crate) ready: Sender<ReadyVersion>,
     pub(crate) outbox: Outbox,
+    /// Code that was closed and is still mapped.
+    pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
+    /// Code that the component table and reflection point into; kept for ever.
+    pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
 }
 
 impl Loader {
@@ -73,6 +85,7 @@ impl Loader {
             match self.requests.recv_timeout(EXTERNAL_INTERVAL) {
                 Ok(LoaderRequest::Load { ticket, module, artifact, force }) => {
                     self.load(ticket, &module, &artifact, force);
+                    self.look_at_closed();
                 }
                 Ok(LoaderRequest::Retire(left)) => retired.push(left),
                 Ok(LoaderRequest::Unload(module, key)) => {
@@ -124,6 +137,8 @@ impl Loader {
                 // The frame thread is gone only when the host ends.
                 let _ = self.ready.send(ready);
             }
+            // Cargo touches its artifacts now and then; without news nobody is told.
+            Err((ReloadOutcome::Unchanged, _)) if ticket.is_none() => {}
             Err((outcome, message)) => self.outbox.reloaded(report(outcome, message)),
         }
     }
@@ -148,30 +163,40 @@ impl Loader {
             .registry
             .reserve(module)
             .ok_or_else(|| rejected(format!("there is no module `{module}`")))?;
-        let describe = || {
-            let _call = call::enter(CallId::new(key.id, 0));
-            let made = panic::guard(|| {
-                let build = || {
-                    let mut builder = ModuleBuilder::new();
-                    (loaded.build)(&mut builder);
-                    builder.finish()
-                };
-                // Systems belong to the first world they are prepared for, so the
-                // check gets a description of its own.
-                state::check_registrations(build())?;
-                Ok::<_, String>(build())
-            });
-            let mut description = made.map_err(|report| {
-                format!("it panicked while it was asked what it offers: {}", report.summary())
-            })??;
-            if !description.errors.is_empty() {
-                return Err(description.errors.join("; "));
+        let (loaded, described) = match describe(key, &loaded) {
+            Ok(first) => {
+                let types = first.types.iter();
+                let ids = types.flat_map(|state| state.reflected.iter().chain([&state.stored]));
+                if self.registry.learn_types(ids.copied()) {
+                    let declare = first.types.iter().map(|state| state.declare).collect();
+                    drop(first);
+                    self.type_images.push(loaded.code);
+                    let again = self.backends[backend].load_again(module);
+                    let again = again
+                        .ok_or_else(|| "its code cannot be loaded twice".to_owned())
+                        .and_then(|loaded| loaded.map_err(|error| error.to_string()))
+                        .map_err(rejected)?;
+                    let described = describe(key, &again).map(|second| (second, declare));
+                    (again, described)
+                } else {
+                    (loaded, Ok((first, Vec::new())))
+                }
             }
-            swap::sort_description(&mut description)?;
-            Ok(description)
+            Err(message) => (loaded, Err(message)),
         };
-        let described: Result<_, String> = describe();
-        let names = described.as_ref().map(swap::function_names).unwrap_or_default();
+        let described = described.and_then(|(mut description, declare)| {
+            // Systems belong to the first world they are prepared for, so the check
+            // gets a description of its own.
+            let for_check = describe(key, &loaded)?;
+            let _call = call::enter(CallId::new(key.id, 0));
+            panic::guard(|| state::check_registrations(for_check)).map_err(|report| {
+                format!("it panicked while its systems were checked: {}", report.summary())
+            })??;
+            swap::sort_description(&mut description)?;
+            Ok((description, declare))
+        });
+        let names = described.as_ref().map(|(description, _)| swap::function_names(description));
+        let names = names.unwrap_or_default();
         self.outbox.offer(FromHost::Names {
             id: key.id,
             module: module.to_owned(),
@@ -180,8 +205,8 @@ impl Loader {
         });
         self.registry.set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
         match described {
-            Ok(description) => {
-                Ok(PreparedVersion { module: module.to_owned(), key, description })
+            Ok((description, declare)) => {
+                Ok(PreparedVersion { module: module.to_owned(), key, description, declare })
             }
             Err(message) => {
                 self.registry.reject(module, key);
@@ -190,16 +215,49 @@ impl Loader {
         }
     }
 
-    fn unload(&self, module: &str, key: VersionKey) {
+    fn unload(&mut self, module: &str, key: VersionKey) {
         debug_assert_eq!(call::count_certainly(key.id), 0, "unloading a version that runs");
-        let Some(code) = self.registry.take_code(module, key) else { return };
-        let gone = code.unload();
-        self.registry.set_unloaded(module, key, gone);
-        if gone {
-            self.outbox.debug(format!("v{} unloaded", key.number));
-        } else {
-            self.outbox.warn(format!("v{} could not be unmapped and stays", key.number));
+        let Some(mut code) = self.registry.take_code(module, key) else { return };
+        code.close();
+        if !self.look_whether_gone(module, key, code.as_ref()) {
+            self.registry.set_closed(module, key, false);
+            self.closed.push((module.to_owned(), key, code));
         }
+    }
+
+    fn look_whether_gone(&self, module: &str, key: VersionKey, code: &dyn CodeHandle) -> bool {
+        let gone = code.is_gone();
+        if gone {
+            self.registry.set_closed(module, key, true);
+            self.outbox.debug(format!("v{} unloaded", key.number));
+        }
+        gone
+    }
+
+    /// Looks again at code that was closed and still mapped: loading another artifact
+    /// may have let go of it.
+    fn look_at_closed(&mut self) {
+        let mut closed = std::mem::take(&mut self.closed);
+        closed.retain(|(module, key, code)| !self.look_whether_gone(module, *key, code.as_ref()));
+        self.closed = closed;
+    }
+}
+
+/// Asks code what it offers.
+fn describe(key: VersionKey, loaded: &LoadedCode) -> Result<ModuleDescription, String> {
+    let _call = call::enter(CallId::new(key.id, 0));
+    let description = panic::guard(|| {
+        let mut builder = ModuleBuilder::new();
+        (loaded.build)(&mut builder);
+        builder.finish()
+    });
+    let description = description.map_err(|report| {
+        format!("it panicked while it was asked what it offers: {}", report.summary())
+    })?;
+    if description.errors.is_empty() {
+        Ok(description)
+    } else {
+        Err(description.errors.join("; "))
     }
 }
 
@@ -241,7 +299,7 @@ impl Drain {
                 }
                 continue;
             }
-            if call::count_certainly(key.id) > 0 {
+            if registry.is_leased(&module, key) || call::count_certainly(key.id) > 0 {
                 continue;
             }
             let reasons = registry

@@ -5,7 +5,7 @@
 //! runs; the frame loop takes it at swaps, not per frame or call.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct Registry {
     modules: Mutex<Vec<Module>>,
     started: Instant,
     next_id: Mutex<u32>,
+    /// Types that a kept image brought; see [`crate::loader`].
+    known_types: Mutex<HashSet<TypeId>>,
 }
 
 struct Module {
@@ -46,7 +48,15 @@ struct Version {
     functions: Vec<String>,
     calls: HashMap<String, DynamicCall>,
     code: Option<Box<dyn CodeHandle>>,
+    /// Cloned by everything outside of the frame thread that holds closures of this
+    /// version; see [`Registry::lease`].
+    lease: Lease,
 }
+
+/// Keeps a version's code mapped while something of it is held: closures, trait
+/// objects. Must be dropped after what it protects.
+#[derive(Debug, Clone, Default)]
+pub struct Lease(Arc<()>);
 
 /// A slot and the type that its code must have.
 struct FunctionSlot {
@@ -165,13 +175,26 @@ impl EnteredDetached {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { modules: Mutex::default(), started: Instant::now(), next_id: Mutex::new(1) }
+        Self {
+            modules: Mutex::default(),
+            started: Instant::now(),
+            next_id: Mutex::new(1),
+            known_types: Mutex::default(),
+        }
     }
 }
 
 impl Registry {
     fn lock(&self) -> MutexGuard<'_, Vec<Module>> {
         self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records types that a version brings. Returns whether any of them is new.
+    pub fn learn_types(&self, types: impl IntoIterator<Item = TypeId>) -> bool {
+        let mut known = self.known_types.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.len();
+        known.extend(types);
+        known.len() > before
     }
 
     /// Makes a module known. Does nothing if it is.
@@ -208,6 +231,7 @@ impl Registry {
             functions: Vec::new(),
             calls: HashMap::new(),
             code: None,
+            lease: Lease::default(),
         });
         forget_old(module);
         Some(key)
@@ -329,18 +353,29 @@ impl Registry {
         .unwrap_or(false)
     }
 
+    /// A lease on a version's code.
+    pub fn lease(&self, module: &str, key: VersionKey) -> Option<Lease> {
+        self.with_version(module, key, |version| version.lease.clone())
+    }
+
+    /// Whether anybody holds a lease on a version.
+    pub fn is_leased(&self, module: &str, key: VersionKey) -> bool {
+        self.with_version(module, key, |version| Arc::strong_count(&version.lease.0) > 1)
+            .unwrap_or(false)
+    }
+
     /// Takes the code out of a version so that it can be unloaded.
     pub fn take_code(&self, module: &str, key: VersionKey) -> Option<Box<dyn CodeHandle>> {
         self.with_version(module, key, |version| version.code.take()).flatten()
     }
 
-    /// Records whether the code is gone from the process.
-    pub fn set_unloaded(&self, module: &str, key: VersionKey, gone: bool) {
+    /// Records whether the code of a version that was closed is gone from the process.
+    pub fn set_closed(&self, module: &str, key: VersionKey, gone: bool) {
         self.with_version(module, key, |version| {
             version.pinned_by = if gone {
                 Vec::new()
             } else {
-                vec!["the system kept the image mapped after it was closed".to_owned()]
+                vec!["the loader still holds its library, until the next one is loaded".to_owned()]
             };
             if version.state != VersionState::Rejected {
                 version.state = if gone { VersionState::Unloaded } else { VersionState::Pinned };

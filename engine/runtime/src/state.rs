@@ -23,9 +23,10 @@ use engine_api::viewport::Viewport;
 use crate::registry::VersionKey;
 
 /// All state types that modules registered so far, and who brought each component.
-#[derive(Default)]
 pub struct StateBook {
     types: HashMap<(StateKind, String), KnownType>,
+    /// Types of the engine and the ECS themselves: shared by all versions.
+    engine: HashSet<TypeId>,
     /// Components of the world that a module brought, with that version.
     brought: HashMap<ComponentId, (String, VersionKey)>,
 }
@@ -35,6 +36,13 @@ struct KnownType {
     schema: Schema,
     hash: u64,
     module: String,
+}
+
+impl Default for StateBook {
+    fn default() -> Self {
+        let engine = engine_types(&mut World::new());
+        Self { types: HashMap::new(), engine, brought: HashMap::new() }
+    }
 }
 
 impl StateBook {
@@ -89,7 +97,11 @@ impl StateBook {
     /// Records that every component the world has learnt since `known` came with a
     /// version.
     pub fn attribute(&mut self, world: &World, known: usize, module: &str, key: VersionKey) {
-        for (id, _) in world.components().iter_registered().filter(|(id, _)| id.index() >= known) {
+        for (id, info) in world.components().iter_registered().filter(|(id, _)| id.index() >= known)
+        {
+            if info.type_id().is_some_and(|type_id| self.engine.contains(&type_id)) {
+                continue;
+            }
             self.brought.entry(id).or_insert_with(|| (module.to_owned(), key));
         }
     }
@@ -190,8 +202,8 @@ pub fn live_counts(world: &World) -> HashMap<ComponentId, u64> {
     counts
 }
 
-/// Types that the engine and the ECS themselves put into worlds.
-fn engine_types(world: &mut World) -> HashSet<TypeId> {
+/// Makes a world know the types that the engine and the ECS themselves put into it.
+pub fn declare_engine_types(world: &mut World) {
     world.register_component::<ChildOf>();
     world.register_component::<Children>();
     world.register_component::<Name>();
@@ -201,6 +213,11 @@ fn engine_types(world: &mut World) -> HashSet<TypeId> {
     world.register_component::<Time>();
     world.register_component::<Input>();
     world.register_component::<Viewport>();
+}
+
+/// Types that the engine and the ECS themselves put into worlds.
+fn engine_types(world: &mut World) -> HashSet<TypeId> {
+    declare_engine_types(world);
     world.components().iter_registered().filter_map(|(_, info)| info.type_id()).collect()
 }
 

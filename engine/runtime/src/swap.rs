@@ -28,6 +28,8 @@ pub struct PreparedVersion {
     pub key: VersionKey,
     /// What it offers, systems in their final order.
     pub description: ModuleDescription,
+    /// Makes the types that are new known to the world, with code that stays mapped.
+    pub declare: Vec<fn(&mut World)>,
 }
 
 /// The active version of a module as the frame thread holds it.
@@ -113,7 +115,7 @@ impl ActiveModules {
     ) -> Result<Swapped, String> {
         let start = Instant::now();
         world.flush();
-        let PreparedVersion { module, key, description } = prepared;
+        let PreparedVersion { module, key, description, declare } = prepared;
         book.check(&module, &description.types)?;
         if self.get(&module).is_some()
             && let Some(unknown) = book.unknown_values(world, &module)
@@ -122,6 +124,9 @@ impl ActiveModules {
         }
         let ModuleDescription { types, systems, observers, functions, assets, .. } = description;
         let first_function = (systems.len() + observers.len()) as u32;
+        panic::guard(|| declare.iter().for_each(|declare| declare(world))).map_err(|report| {
+            format!("it panicked while its types were declared: {}", report.summary())
+        })?;
         let known = world.components().num_registered();
         let faults = self.observer_faults.clone();
         let (mut systems, observers) = {

@@ -16,7 +16,10 @@ pub fn blasts_hit_drones(
         let inner = blast.inner * blast.inner;
         grid.touching(position.0, blast.outer, |drone| {
             if (drone.at - position.0).length_squared() >= inner {
-                hits.write(Hit { drone: drone.entity, attack: blast.attack });
+                hits.write(Hit {
+                    drone: drone.entity,
+                    attack: blast.attack,
+                });
             }
             true
         });

@@ -19,7 +19,10 @@ pub fn bullets_hit_drones(
     for (entity, mut bullet, position) in &mut bullets {
         let (attack, mut pierce) = (bullet.attack, bullet.pierce);
         grid.touching(position.0, tuning.gun.radius, |drone| {
-            hits.write(Hit { drone: drone.entity, attack });
+            hits.write(Hit {
+                drone: drone.entity,
+                attack,
+            });
             pierce = pierce.saturating_sub(1);
             pierce > 0
         });

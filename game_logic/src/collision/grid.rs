@@ -56,7 +56,10 @@ impl Grid {
         // `as` turns what is outside into the nearest cell, and NaN into 0.
         let column = ((at.x + self.half.x) / CELL) as u32;
         let row = ((at.y + self.half.y) / CELL) as u32;
-        (column.min(self.columns.saturating_sub(1)), row.min(self.rows.saturating_sub(1)))
+        (
+            column.min(self.columns.saturating_sub(1)),
+            row.min(self.rows.saturating_sub(1)),
+        )
     }
 
     fn index(&self, at: Vec2) -> usize {
@@ -66,7 +69,9 @@ impl Grid {
 
     /// The neighbours at a place; `None` if there is at most one drone.
     pub fn crowd(&self, at: Vec2) -> Option<&Crowd> {
-        self.cells.get(self.index(at)).filter(|crowd| crowd.count > 1)
+        self.cells
+            .get(self.index(at))
+            .filter(|crowd| crowd.count > 1)
     }
 
     /// Hands every drone that touches a disc to `visit`, until that returns `false`.
@@ -131,7 +136,8 @@ pub fn rebuild_grid(
     grid.columns = (grid.half.x * 2.0 / CELL).ceil() as u32;
     grid.rows = (grid.half.y * 2.0 / CELL).ceil() as u32;
     grid.cells.clear();
-    grid.cells.resize(grid.columns as usize * grid.rows as usize, Crowd::default());
+    grid.cells
+        .resize(grid.columns as usize * grid.rows as usize, Crowd::default());
     if grid.cells.is_empty() {
         grid.occupants.clear();
         return;
@@ -155,7 +161,11 @@ pub fn rebuild_grid(
             cell.count = 0;
         }
     }
-    let nobody = Occupant { entity: Entity::PLACEHOLDER, at: Vec2::ZERO, radius: 0.0 };
+    let nobody = Occupant {
+        entity: Entity::PLACEHOLDER,
+        at: Vec2::ZERO,
+        radius: 0.0,
+    };
     grid.occupants.resize(start as usize, nobody);
     for (entity, drone, position, _) in &drones {
         let index = grid.index(position.0);
@@ -163,6 +173,10 @@ pub fn rebuild_grid(
         let place = (cell.start + cell.count) as usize;
         cell.count += 1;
         let radius = tuning.drones.of(drone.kind).radius;
-        grid.occupants[place] = Occupant { entity, at: position.0, radius };
+        grid.occupants[place] = Occupant {
+            entity,
+            at: position.0,
+            radius,
+        };
     }
 }

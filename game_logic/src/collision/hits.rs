@@ -29,7 +29,9 @@ pub fn apply_hits(
 ) {
     for hit in hits.read() {
         // It may be gone already: two bullets can reach it in the same frame.
-        let Ok((mut drone, position, velocity)) = drones.get_mut(hit.drone) else { continue };
+        let Ok((mut drone, position, velocity)) = drones.get_mut(hit.drone) else {
+            continue;
+        };
         if drone.hull <= 0 {
             continue;
         }

@@ -17,7 +17,11 @@ pub struct Banner {
 impl Banner {
     /// Words for a few seconds.
     pub fn new(text: &str, detail: &str) -> Self {
-        Self { text: text.to_owned(), detail: detail.to_owned(), left: 3.5 }
+        Self {
+            text: text.to_owned(),
+            detail: detail.to_owned(),
+            left: 3.5,
+        }
     }
 }
 

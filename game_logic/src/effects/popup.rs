@@ -16,5 +16,10 @@ pub struct Popup {
 
 /// A new word at a place.
 pub fn popup(text: String, at: Vec2) -> impl Bundle {
-    (Popup { text }, Position(at), Velocity(Vec2::new(0.0, -8.0)), Lifetime::new(1.1))
+    (
+        Popup { text },
+        Position(at),
+        Velocity(Vec2::new(0.0, -8.0)),
+        Lifetime::new(1.1),
+    )
 }

@@ -18,7 +18,12 @@ pub struct Spark {
 }
 
 fn spark(kind: DroneKind, at: Vec2, velocity: Vec2, rng: &mut Rng) -> impl Bundle + use<> {
-    (Spark { kind }, Position(at), Velocity(velocity), Lifetime::new(rng.between(0.25, 0.75)))
+    (
+        Spark { kind },
+        Position(at),
+        Velocity(velocity),
+        Lifetime::new(rng.between(0.25, 0.75)),
+    )
 }
 
 /// Observer: a destroyed drone bursts.
@@ -30,7 +35,9 @@ pub fn burst(
     sparks: Query<(), With<Spark>>,
 ) {
     let tuning = &tuning.effects;
-    let room = tuning.most_sparks.saturating_sub(sparks.iter().len() as u32);
+    let room = tuning
+        .most_sparks
+        .saturating_sub(sparks.iter().len() as u32);
     for _ in 0..tuning.sparks.min(room) {
         let speed = rng.between(0.2, 1.0) * tuning.spark_speed;
         let velocity = destroyed.velocity * 0.5 + rng.direction() * speed;

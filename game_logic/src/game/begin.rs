@@ -29,13 +29,26 @@ pub fn begin_game(
     let seed = tuning.seed.wrapping_add(game.number);
     commands.insert_resource(Rng::seeded(seed));
     commands.insert_resource(WaveProgress::default());
-    commands.insert_resource(Banner::new("Ready", "arrows or WASD fly, the guns fire by themselves"));
-    *game = Game { number: game.number + 1, ..Game::default() };
-    *score = Score { best: score.best.max(score.points), ..Score::default() };
+    commands.insert_resource(Banner::default());
+    *game = Game {
+        number: game.number + 1,
+        ..Game::default()
+    };
+    *score = Score {
+        best: score.best.max(score.points),
+        ..Score::default()
+    };
     commands.spawn((
-        Ship { shields: tuning.ship.shields, grace: tuning.ship.grace, ..Ship::default() },
+        Ship {
+            shields: tuning.ship.shields,
+            grace: tuning.ship.grace,
+            ..Ship::default()
+        },
         Helm::default(),
-        Gun { level: 1, ..Gun::default() },
+        Gun {
+            level: 1,
+            ..Gun::default()
+        },
         Position::default(),
         Velocity::default(),
     ));

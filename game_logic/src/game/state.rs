@@ -27,16 +27,12 @@ pub struct Game {
     pub seconds: f32,
 }
 
-/// Run condition: the world moves.
-///
-/// ```ignore
-/// m.systems(Update, integrate.run_if(playing));
-/// ```
+/// Run condition, for `run_if`: the world moves.
 pub fn playing(game: Res<Game>) -> bool {
     !game.paused
 }
 
-/// Run condition: a new game may begin.
+/// Run condition, for `run_if`: a new game may begin.
 pub fn over(game: Res<Game>) -> bool {
     game.phase == Phase::Over || game.paused
 }

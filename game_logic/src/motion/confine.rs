@@ -17,7 +17,13 @@ const BOUNCE: f32 = 0.6;
 
 /// Moves a disc back inside and turns its velocity around. Returns whether it
 /// touched something.
-fn bounce(position: &mut Vec2, velocity: &mut Vec2, radius: f32, bounce: f32, arena: &Arena) -> bool {
+fn bounce(
+    position: &mut Vec2,
+    velocity: &mut Vec2,
+    radius: f32,
+    bounce: f32,
+    arena: &Arena,
+) -> bool {
     let half = arena.half() - Vec2::new(radius, radius);
     let inside = position.clamped(half);
     let mut touched = false;
@@ -57,7 +63,13 @@ pub fn confine_ship(
     ship: Single<(&mut Position, &mut Velocity), With<Ship>>,
 ) {
     let (mut position, mut velocity) = ship.into_inner();
-    bounce(&mut position.0, &mut velocity.0, tuning.ship.radius, BOUNCE, &arena);
+    bounce(
+        &mut position.0,
+        &mut velocity.0,
+        tuning.ship.radius,
+        BOUNCE,
+        &arena,
+    );
 }
 
 /// Drones slide along.

@@ -15,12 +15,19 @@ pub struct Lifetime {
 impl Lifetime {
     /// A life of so many seconds.
     pub fn new(seconds: f32) -> Self {
-        Self { left: seconds, total: seconds }
+        Self {
+            left: seconds,
+            total: seconds,
+        }
     }
 
     /// What is left of it: 1 at the beginning, 0 at the end.
     pub fn remaining(&self) -> f32 {
-        if self.total > 0.0 { (self.left / self.total).clamp(0.0, 1.0) } else { 0.0 }
+        if self.total > 0.0 {
+            (self.left / self.total).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 }
 

@@ -14,9 +14,9 @@ use crate::waves::Arena;
 fn random_kind(rng: &mut Rng) -> PickupKind {
     match rng.unit() {
         // Try changing these shares while the game runs.
-        share if share < 0.62 => PickupKind::Gem,
-        share if share < 0.84 => PickupKind::Gun,
-        share if share < 0.94 => PickupKind::Shield,
+        share if share < 0.70 => PickupKind::Gem,
+        share if share < 0.93 => PickupKind::Gun,
+        share if share < 0.97 => PickupKind::Shield,
         _ => PickupKind::Nova,
     }
 }
@@ -56,6 +56,10 @@ pub fn send_supply(
     }
     let half = arena.half() * 0.8;
     let at = Vec2::new(rng.between(-half.x, half.x), rng.between(-half.y, half.y));
-    let kind = if rng.happens(0.5) { PickupKind::Shield } else { PickupKind::Gun };
+    let kind = if rng.happens(0.4) {
+        PickupKind::Shield
+    } else {
+        PickupKind::Gun
+    };
     commands.spawn(pickup(kind, at, &mut rng, &tuning));
 }

@@ -11,11 +11,7 @@ use crate::tuning::Tuning;
 ///
 /// `Single` is a query for exactly one entity. After the ship is lost there is
 /// none, and the system is simply not run.
-pub fn fly(
-    time: Res<Time>,
-    tuning: Res<Tuning>,
-    ship: Single<(&mut Ship, &mut Velocity, &Helm)>,
-) {
+pub fn fly(time: Res<Time>, tuning: Res<Tuning>, ship: Single<(&mut Ship, &mut Velocity, &Helm)>) {
     let (mut ship, mut velocity, helm) = ship.into_inner();
     let (tuning, delta) = (&tuning.ship, time.delta());
     let wanted = Vec2::new(helm.x, helm.y).normalized();
@@ -25,6 +21,10 @@ pub fn fly(
     velocity.0 = (velocity.0 * kept + wanted * (tuning.thrust * delta)).at_most(tuning.top_speed);
     if ship.burning {
         let turned = ship.nose + wanted * (12.0 * delta);
-        ship.nose = if turned.length_squared() < 0.01 { wanted } else { turned.normalized() };
+        ship.nose = if turned.length_squared() < 0.01 {
+            wanted
+        } else {
+            turned.normalized()
+        };
     }
 }

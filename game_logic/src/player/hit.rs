@@ -9,7 +9,7 @@ use crate::motion::Position;
 use crate::player::Ship;
 use crate::render::Camera;
 use crate::tuning::Tuning;
-use crate::weapons::Blast;
+use crate::weapons::{Blast, Gun};
 
 /// A drone reached the ship.
 #[derive(Event, TypePath, Clone, Debug)]
@@ -22,17 +22,18 @@ pub struct ShipLost {
     pub at: Vec2,
 }
 
-/// Observer: a shield goes, the swarm is thrown back; without a shield that was it.
+/// Observer: a shield and a gun go, the swarm is thrown back; without a shield that was it.
 pub fn take_hit(
     _hit: On<ShipHit>,
     mut commands: Commands,
     tuning: Res<Tuning>,
     mut camera: ResMut<Camera>,
-    ship: Single<(Entity, &mut Ship, &Position)>,
+    ship: Single<(Entity, &mut Ship, &mut Gun, &Position)>,
 ) {
-    let (entity, mut ship, position) = ship.into_inner();
+    let (entity, mut ship, mut gun, position) = ship.into_inner();
     camera.shake = tuning.effects.shake;
     ship.shields -= 1;
+    gun.level = gun.level.saturating_sub(1).max(1);
     ship.grace = tuning.ship.grace;
     // The same wave as the nova's, only smaller: it gives the player room.
     commands.spawn((Blast::rescue(&tuning.nova), *position));

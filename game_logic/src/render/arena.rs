@@ -21,7 +21,13 @@ pub fn draw_arena(
     tuning: Res<Tuning>,
     time: Res<Time>,
 ) {
-    let view = View::new(&camera, &viewport, &arena, &tuning.view, time.elapsed_secs());
+    let view = View::new(
+        &camera,
+        &viewport,
+        &arena,
+        &tuning.view,
+        time.elapsed_secs(),
+    );
     let half = arena.half();
     let (wall, dust) = (color(arena.level.wall), color(arena.level.dust));
 
@@ -50,6 +56,10 @@ pub fn draw_arena(
     for pillar in &arena.level.pillars {
         let center = view.dot(Vec2::new(pillar.x, pillar.y));
         viewport.circle(center, view.length(pillar.radius), wall);
-        viewport.circle(center, view.length(pillar.radius * 0.6), wall.mix(dust, 0.6));
+        viewport.circle(
+            center,
+            view.length(pillar.radius * 0.6),
+            wall.mix(dust, 0.6),
+        );
     }
 }

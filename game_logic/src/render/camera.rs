@@ -55,17 +55,20 @@ impl View {
     ) -> Self {
         let size = Vec2::new(viewport.dot_width() as f32, viewport.dot_height() as f32);
         // Small terminals show less of the arena rather than everything tiny.
-        let scale = (size.x / tuning.width).max(size.y / tuning.height).clamp(0.4, 3.0);
+        let scale = (size.x / tuning.width)
+            .max(size.y / tuning.height)
+            .clamp(0.4, 3.0);
         let half = arena.half();
         // Nothing to see beyond the walls: stop there, or show all of it centered.
-        let margin = 3.0;
-        let room = Vec2::new(
-            half.x + margin - size.x / (2.0 * scale),
-            half.y + margin - size.y / (2.0 * scale),
-        );
+        // Above and below, a row of text lies over the picture.
+        let margin = Vec2::new(3.0, 3.0 + 4.0 / scale);
+        let room = half + margin - size * (0.5 / scale);
         let shake = Vec2::new((seconds * 61.0).sin(), (seconds * 47.0).cos()) * camera.shake;
         let center = camera.center.clamped(room) + shake;
-        Self { scale, offset: size * 0.5 - center * scale }
+        Self {
+            scale,
+            offset: size * 0.5 - center * scale,
+        }
     }
 
     /// The dot of a place.

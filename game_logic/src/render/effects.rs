@@ -19,7 +19,13 @@ pub fn draw_sparks(
     time: Res<Time>,
     sparks: Query<(&Spark, &Position, &Lifetime)>,
 ) {
-    let view = View::new(&camera, &viewport, &arena, &tuning.view, time.elapsed_secs());
+    let view = View::new(
+        &camera,
+        &viewport,
+        &arena,
+        &tuning.view,
+        time.elapsed_secs(),
+    );
     for (spark, position, life) in &sparks {
         let hot = palette::drone(spark.kind).mix(Color::WHITE, life.remaining() * 0.7);
         let (x, y) = view.dot(position.0);
@@ -36,12 +42,22 @@ pub fn draw_blasts(
     time: Res<Time>,
     blasts: Query<(&Blast, &Position)>,
 ) {
-    let view = View::new(&camera, &viewport, &arena, &tuning.view, time.elapsed_secs());
+    let view = View::new(
+        &camera,
+        &viewport,
+        &arena,
+        &tuning.view,
+        time.elapsed_secs(),
+    );
     for (blast, position) in &blasts {
         let center = view.dot(position.0);
         let color = palette::BLAST.mix(Color::BLACK, 0.7 * blast.outer / blast.reach.max(1.0));
         viewport.circle(center, view.length(blast.outer), color);
-        viewport.circle(center, view.length(blast.outer * 0.94), color.mix(Color::BLACK, 0.5));
+        viewport.circle(
+            center,
+            view.length(blast.outer * 0.94),
+            color.mix(Color::BLACK, 0.5),
+        );
     }
 }
 
@@ -75,7 +91,13 @@ pub fn draw_popups(
     time: Res<Time>,
     popups: Query<(&Popup, &Position, &Lifetime)>,
 ) {
-    let view = View::new(&camera, &viewport, &arena, &tuning.view, time.elapsed_secs());
+    let view = View::new(
+        &camera,
+        &viewport,
+        &arena,
+        &tuning.view,
+        time.elapsed_secs(),
+    );
     for (popup, position, life) in &popups {
         let (x, y) = view.cell(position.0);
         let length = popup.text.chars().count() as i32;

@@ -16,7 +16,10 @@ use crate::weapons::{Bullet, Gun};
 const BAR: i32 = 12;
 
 /// Draws score, wave, shields, charge and counts; less on small terminals.
-#[expect(clippy::too_many_arguments, reason = "a system names all that it touches")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a system names all that it touches"
+)]
 pub fn draw_hud(
     mut viewport: ResMut<Viewport>,
     tuning: Res<Tuning>,
@@ -36,8 +39,10 @@ pub fn draw_hud(
     if score.multiplier() > 1 {
         viewport.text(9, 0, &format!("x{}", score.multiplier()), palette::ACCENT);
     }
-    let (shields, guns) =
-        ship.iter().next().map_or((0, 0), |(ship, gun)| (ship.shields.max(0), gun.level));
+    let (shields, guns) = ship
+        .iter()
+        .next()
+        .map_or((0, 0), |(ship, gun)| (ship.shields.max(0), gun.level));
     let lives = "●".repeat(shields.clamp(0, 9) as usize);
     viewport.text(width - 1 - shields.min(9), 0, &lives, Color(110, 200, 255));
     if width >= 34 {
@@ -64,7 +69,16 @@ pub fn draw_hud(
         viewport.put(1 + column, bottom, sign, color);
     }
     let nova = if full { "SPACE: nova" } else { "nova" };
-    viewport.text(BAR + 2, bottom, nova, if full { palette::ACCENT } else { palette::FAINT });
+    viewport.text(
+        BAR + 2,
+        bottom,
+        nova,
+        if full {
+            palette::ACCENT
+        } else {
+            palette::FAINT
+        },
+    );
     if width >= 40 {
         let mut counts = format!("{} drones", drones.iter().len());
         if width >= 64 {

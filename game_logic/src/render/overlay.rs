@@ -19,22 +19,43 @@ pub fn draw_overlay(
     if game.phase == Phase::Over {
         let record = score.points > 0 && score.points >= score.best;
         let seconds = game.seconds as u32;
-        summary(&mut viewport, &[
-            ("GAME OVER".to_owned(), Color::RED),
-            (format!("{} points", score.points), palette::TEXT),
-            (if record { "a new best!".to_owned() } else { format!("best {}", score.best) }, palette::ACCENT),
-            (format!("wave {}, {} drones", progress.number + 1, score.kills), palette::FAINT),
-            (
-                format!("combo {}, {}:{:02}", score.best_combo, seconds / 60, seconds % 60),
-                palette::FAINT,
-            ),
-            ("n: new game".to_owned(), palette::TEXT),
-        ]);
+        summary(
+            &mut viewport,
+            &[
+                ("GAME OVER".to_owned(), Color::RED),
+                (format!("{} points", score.points), palette::TEXT),
+                (
+                    if record {
+                        "a new best!".to_owned()
+                    } else {
+                        format!("best {}", score.best)
+                    },
+                    palette::ACCENT,
+                ),
+                (
+                    format!("wave {}, {} drones", progress.number + 1, score.kills),
+                    palette::FAINT,
+                ),
+                (
+                    format!(
+                        "combo {}, {}:{:02}",
+                        score.best_combo,
+                        seconds / 60,
+                        seconds % 60
+                    ),
+                    palette::FAINT,
+                ),
+                ("n: new game".to_owned(), palette::TEXT),
+            ],
+        );
     } else if game.paused {
-        summary(&mut viewport, &[
-            ("PAUSED".to_owned(), palette::ACCENT),
-            ("p: go on   n: new game".to_owned(), palette::TEXT),
-        ]);
+        summary(
+            &mut viewport,
+            &[
+                ("PAUSED".to_owned(), palette::ACCENT),
+                ("p: go on   n: new game".to_owned(), palette::TEXT),
+            ],
+        );
     } else if banner.left > 0.0 {
         let fade = (banner.left / 0.8).min(1.0);
         let row = height / 4;
@@ -47,7 +68,11 @@ pub fn draw_overlay(
 /// Lines in a box in the middle, as many as there is room for.
 fn summary(viewport: &mut Viewport, lines: &[(String, Color)]) {
     let (width, height) = (i32::from(viewport.width()), i32::from(viewport.height()));
-    let longest = lines.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0) as i32;
+    let longest = lines
+        .iter()
+        .map(|(text, _)| text.chars().count())
+        .max()
+        .unwrap_or(0) as i32;
     let boxed = height >= lines.len() as i32 + 4 && width >= longest + 6;
     let top = ((height - lines.len() as i32) / 2).max(0);
     if boxed {

@@ -9,8 +9,16 @@ use crate::tuning::Tuning;
 use crate::waves::Arena;
 
 /// Dots of a big drone around its middle.
-const BIG: [(i32, i32); 8] =
-    [(-1, -1), (0, -1), (1, -1), (-1, 0), (1, 0), (-1, 1), (0, 1), (1, 1)];
+const BIG: [(i32, i32); 8] = [
+    (-1, -1),
+    (0, -1),
+    (1, -1),
+    (-1, 0),
+    (1, 0),
+    (-1, 1),
+    (0, 1),
+    (1, 1),
+];
 /// Dots of a hunter.
 const ARROW: [(i32, i32); 4] = [(-1, 0), (1, 0), (0, -1), (0, 1)];
 
@@ -23,29 +31,32 @@ pub fn draw_drones(
     time: Res<Time>,
     drones: Query<(&Drone, &Position)>,
 ) {
-    let view = View::new(&camera, &viewport, &arena, &tuning.view, time.elapsed_secs());
-    let mut dots = |kind: DroneKind, x: i32, y: i32| {
+    let view = View::new(
+        &camera,
+        &viewport,
+        &arena,
+        &tuning.view,
+        time.elapsed_secs(),
+    );
+    let mut dots = |kind: DroneKind, (x, y): (i32, i32)| {
         let color = palette::drone(kind);
-        match kind {
-            DroneKind::Splitter => {
-                BIG.iter().for_each(|(dx, dy)| viewport.dot(x + dx, y + dy, color));
-            }
-            DroneKind::Hunter => {
-                ARROW.iter().for_each(|(dx, dy)| viewport.dot(x + dx, y + dy, color));
-            }
-            DroneKind::Drifter | DroneKind::Seeker => viewport.dot(x, y, color),
+        let shape: &[(i32, i32)] = match kind {
+            DroneKind::Drifter | DroneKind::Seeker => &[(0, 0)],
+            DroneKind::Splitter => &BIG,
+            DroneKind::Hunter => &ARROW,
+        };
+        for (dx, dy) in shape {
+            viewport.dot(x + dx, y + dy, color);
         }
     };
     for (drone, position) in &drones {
         if drone.kind == DroneKind::Drifter {
-            let (x, y) = view.dot(position.0);
-            dots(drone.kind, x, y);
+            dots(drone.kind, view.dot(position.0));
         }
     }
     for (drone, position) in &drones {
         if drone.kind != DroneKind::Drifter {
-            let (x, y) = view.dot(position.0);
-            dots(drone.kind, x, y);
+            dots(drone.kind, view.dot(position.0));
         }
     }
 }

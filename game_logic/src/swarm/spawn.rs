@@ -31,7 +31,11 @@ pub fn drone(
 ) -> (Drone, Position, Velocity) {
     let stats = tuning.drones.of(kind);
     (
-        Drone { kind, hull: stats.hull, phase: rng.between(0.0, std::f32::consts::TAU) },
+        Drone {
+            kind,
+            hull: stats.hull,
+            phase: rng.between(0.0, std::f32::consts::TAU),
+        },
         Position(at),
         Velocity(rng.direction() * stats.speed),
     )

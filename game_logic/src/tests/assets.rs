@@ -24,7 +24,11 @@ fn the_shipped_tuning_is_the_default_and_its_levels_exist() {
     assert_eq!(format!("{shipped:?}"), format!("{:?}", Tuning::default()));
     let levels = game.world.resource::<LevelPlan>();
     for wave in &game.world.resource::<WavePlan>().waves {
-        assert!(levels.levels.iter().any(|level| level.name == wave.level), "{}", wave.level);
+        assert!(
+            levels.levels.iter().any(|level| level.name == wave.level),
+            "{}",
+            wave.level
+        );
     }
 }
 
@@ -33,7 +37,10 @@ fn a_missing_field_has_its_default() {
     let mut game = Harness::new();
     game.load("tuning.ron", "(gun: (attack: 9))").unwrap();
     let tuning = game.world.resource::<Tuning>();
-    assert_eq!((tuning.gun.attack, tuning.gun.pierce), (9, Tuning::default().gun.pierce));
+    assert_eq!(
+        (tuning.gun.attack, tuning.gun.pierce),
+        (9, Tuning::default().gun.pierce)
+    );
 }
 
 #[test]
@@ -51,26 +58,82 @@ fn bad_files_are_refused_and_the_last_good_one_stays() {
         }
         assert_eq!(world, format!("{:?}", game.world.resource::<Tuning>()));
     }
-    refused("tuning.ron", "thrust: 210.0", "thrust: -3.0", &["ship.thrust", "-3", "units/s²"]);
-    refused("tuning.ron", "thrust: 210.0", "trust: 210.0", &["trust", "thrust"]);
+    refused(
+        "tuning.ron",
+        "thrust: 210.0",
+        "thrust: -3.0",
+        &["ship.thrust", "-3", "units/s²"],
+    );
+    refused(
+        "tuning.ron",
+        "thrust: 210.0",
+        "trust: 210.0",
+        &["trust", "thrust"],
+    );
     refused("tuning.ron", "thrust: 210.0", "thrust: \"fast\"", &[]);
     refused("tuning.ron", "pierce: 2", "pierce: -2", &[]);
-    refused("tuning.ron", "homing: 0.85", "homing: 2", &["drones.seeker.homing", "0 to 1"]);
-    refused("tuning.ron", "rate: 9.0", "rate: NaN", &["gun.rate", "0.1 to 60"]);
-    refused("waves.ron", "count: 350", "count: 0", &["wave 1", "1 to 10000 drones"]);
-    refused("waves.ron", "Drifter, count", "Drifer, count", &["Drifer", "Drifter"]);
+    refused(
+        "tuning.ron",
+        "homing: 0.9",
+        "homing: 2",
+        &["drones.seeker.homing", "0 to 1"],
+    );
+    refused(
+        "tuning.ron",
+        "rate: 9.0",
+        "rate: NaN",
+        &["gun.rate", "0.1 to 60"],
+    );
+    refused(
+        "waves.ron",
+        "count: 350",
+        "count: 0",
+        &["wave 1", "1 to 10000 drones"],
+    );
+    refused(
+        "waves.ron",
+        "Drifter, count",
+        "Drifer, count",
+        &["Drifer", "Drifter"],
+    );
     refused("waves.ron", "rate: 700.0", "rate: 0.0", &["rate in wave 1"]);
-    refused("levels.ron", "name: \"pillars\"", "name: \"open\"", &["\"open\"", "another name"]);
-    refused("levels.ron", "width: 320.0", "width: 32.0", &["width of level \"open\"", "60"]);
-    refused("levels.ron", "x: -75.0, y: -45.0", "x: 0.0, y: 5.0", &["keep the middle free"]);
-    refused("levels.ron", "wall: (70, 110, 190)", "wall: (700, 110, 190)", &[]);
+    refused(
+        "levels.ron",
+        "name: \"pillars\"",
+        "name: \"open\"",
+        &["\"open\"", "another name"],
+    );
+    refused(
+        "levels.ron",
+        "width: 320.0",
+        "width: 32.0",
+        &["width of level \"open\"", "60"],
+    );
+    refused(
+        "levels.ron",
+        "x: -75.0, y: -45.0",
+        "x: 0.0, y: 5.0",
+        &["keep the middle free"],
+    );
+    refused(
+        "levels.ron",
+        "wall: (70, 110, 190)",
+        "wall: (700, 110, 190)",
+        &[],
+    );
 }
 
 #[test]
 fn a_syntax_error_says_where() {
     let description = describe();
-    let asset = description.assets.iter().find(|asset| asset.path == "waves.ron").unwrap();
-    let error = (asset.parse)("(\n  waves: [\n    (name: \"a\"\n").map(|_| ()).unwrap_err();
+    let asset = description
+        .assets
+        .iter()
+        .find(|asset| asset.path == "waves.ron")
+        .unwrap();
+    let error = (asset.parse)("(\n  waves: [\n    (name: \"a\"\n")
+        .map(|_| ())
+        .unwrap_err();
     assert!(error.line >= 3, "{error:?}");
     for text in ["(waves: [])", "(waves: [(name: \"a\", groups: [])])"] {
         let error = (asset.parse)(text).map(|_| ()).unwrap_err();
@@ -87,6 +150,12 @@ fn a_saved_level_shows_at_once() {
     game.frames(200);
     let half = game.world.resource::<crate::waves::Arena>().half();
     assert!((half.x - 60.0).abs() < 0.01);
-    let mut drones = game.world.query_filtered::<&crate::motion::Position, With<crate::swarm::Drone>>();
-    assert!(drones.iter(&game.world).all(|position| position.0.x.abs() <= 60.0));
+    let mut drones = game
+        .world
+        .query_filtered::<&crate::motion::Position, With<crate::swarm::Drone>>();
+    assert!(
+        drones
+            .iter(&game.world)
+            .all(|position| position.0.x.abs() <= 60.0)
+    );
 }

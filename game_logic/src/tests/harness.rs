@@ -102,13 +102,22 @@ impl Harness {
                 (stage, runners)
             })
             .collect();
-        assert_eq!(world.components().len(), known, "a system uses a type that is not registered");
+        assert_eq!(
+            world.components().len(),
+            known,
+            "a system uses a type that is not registered"
+        );
         for observer in std::mem::take(&mut description.observers) {
             (observer.spawn)(&mut world, Arc::new(Open));
         }
         world.flush();
-        let mut harness =
-            Self { world, description, stages, size: (80, 24), last_frame: Duration::ZERO };
+        let mut harness = Self {
+            world,
+            description,
+            stages,
+            size: (80, 24),
+            last_frame: Duration::ZERO,
+        };
         for (path, text) in FILES {
             harness.load(path, text).unwrap();
         }
@@ -118,7 +127,12 @@ impl Harness {
 
     /// Loads a file as if it had been saved.
     pub fn load(&mut self, path: &str, text: &str) -> Result<(), String> {
-        let asset = self.description.assets.iter().find(|asset| asset.path == path).unwrap();
+        let asset = self
+            .description
+            .assets
+            .iter()
+            .find(|asset| asset.path == path)
+            .unwrap();
         let apply = (asset.parse)(text).map_err(|error| error.message)?;
         apply(&mut self.world);
         Ok(())
@@ -129,8 +143,12 @@ impl Harness {
     }
 
     pub fn call(&mut self, name: &str, arguments: &[Value]) -> Value {
-        let function =
-            self.description.functions.iter().find(|function| function.name == name).unwrap();
+        let function = self
+            .description
+            .functions
+            .iter()
+            .find(|function| function.name == name)
+            .unwrap();
         match &function.call {
             DynamicCall::Detached(call) => call(arguments).unwrap(),
             DynamicCall::World(call) => call(&mut self.world, arguments).unwrap(),
@@ -140,7 +158,13 @@ impl Harness {
     fn run(&mut self, stage: Stage) {
         let world = &mut self.world;
         let elapsed = world.resource::<Time>().elapsed();
-        for runner in &mut self.stages.iter_mut().find(|(at, _)| *at == stage).unwrap().1 {
+        for runner in &mut self
+            .stages
+            .iter_mut()
+            .find(|(at, _)| *at == stage)
+            .unwrap()
+            .1
+        {
             let due = match runner.trigger {
                 Trigger::Frame => true,
                 Trigger::Every(period) => {
@@ -153,7 +177,10 @@ impl Harness {
                 Trigger::Pressed(key) => world.resource::<Input>().pressed(key),
             };
             let wanted = due
-                && runner.conditions.iter_mut().all(|condition| condition.run((), world).unwrap());
+                && runner
+                    .conditions
+                    .iter_mut()
+                    .all(|condition| condition.run((), world).unwrap());
             if !wanted {
                 continue;
             }
@@ -172,7 +199,9 @@ impl Harness {
         for stage in [Stage::PreUpdate, Stage::Update, Stage::PostUpdate] {
             self.run(stage);
         }
-        self.world.resource_mut::<Viewport>().resize(self.size.0, self.size.1);
+        self.world
+            .resource_mut::<Viewport>()
+            .resize(self.size.0, self.size.1);
         self.run(Stage::Render);
         self.world.resource_mut::<Input>().end_frame();
         for state in &self.description.types {
@@ -199,7 +228,9 @@ impl Harness {
         let mut times: Vec<(String, Duration)> = Vec::new();
         for _ in 0..frames {
             self.world.resource_mut::<Time>().advance(STEP);
-            self.world.resource_mut::<Viewport>().resize(self.size.0, self.size.1);
+            self.world
+                .resource_mut::<Viewport>()
+                .resize(self.size.0, self.size.1);
             for (stage, runners) in &mut self.stages {
                 if matches!(stage, Stage::Startup | Stage::PreUpdate) {
                     continue;
@@ -227,7 +258,11 @@ impl Harness {
 
     pub fn key(&mut self, key: Key, down: bool) {
         let mut input = self.world.resource_mut::<Input>();
-        if down { input.key_down(key) } else { input.key_up(key) }
+        if down {
+            input.key_down(key);
+        } else {
+            input.key_up(key);
+        }
     }
 
     /// Presses a key for one frame.
@@ -238,7 +273,10 @@ impl Harness {
     }
 
     pub fn count<T: Component>(&mut self) -> usize {
-        self.world.query_filtered::<(), With<T>>().iter(&self.world).count()
+        self.world
+            .query_filtered::<(), With<T>>()
+            .iter(&self.world)
+            .count()
     }
 
     /// The picture as text.

@@ -14,8 +14,14 @@ use crate::weapons::Gun;
 
 /// A player who changes course every half second and always fires the nova.
 fn play(game: &mut Harness, frames: u32) {
-    const COURSE: [Key; 6] =
-        [Key::Right, Key::Char('s'), Key::Left, Key::Char('w'), Key::Down, Key::Up];
+    const COURSE: [Key; 6] = [
+        Key::Right,
+        Key::Char('s'),
+        Key::Left,
+        Key::Char('w'),
+        Key::Down,
+        Key::Up,
+    ];
     for frame in 0..frames {
         let key = COURSE[(frame / 30) as usize % COURSE.len()];
         match frame % 30 {
@@ -46,10 +52,24 @@ fn drones_come_bullets_destroy_them_and_the_score_rises() {
 #[test]
 fn every_viewport_size_is_drawn() {
     let mut game = Harness::new();
-    for size in [(0, 0), (1, 1), (20, 5), (40, 10), (80, 24), (200, 60), (0, 9), (7, 0)] {
+    for size in [
+        (0, 0),
+        (1, 1),
+        (20, 5),
+        (40, 10),
+        (80, 24),
+        (200, 60),
+        (0, 9),
+        (7, 0),
+    ] {
         game.resize(size.0, size.1);
         play(&mut game, 90);
-        let drawn = game.world.resource::<Viewport>().cells().iter().any(|cell| cell.ch != ' ');
+        let drawn = game
+            .world
+            .resource::<Viewport>()
+            .cells()
+            .iter()
+            .any(|cell| cell.ch != ' ');
         assert!(drawn || size.0 < 2 || size.1 < 2, "nothing at {size:?}");
     }
     // The same for what is drawn when nobody flies any more, and when paused.
@@ -77,7 +97,10 @@ fn the_view_keeps_the_ship_on_screen() {
             };
             let alive = game.count::<Ship>() == 1;
             let viewport = game.world.resource::<Viewport>();
-            assert!(!alive || viewport.cells().iter().any(shown), "no ship at {size:?}");
+            assert!(
+                !alive || viewport.cells().iter().any(shown),
+                "no ship at {size:?}"
+            );
         }
     }
 }
@@ -86,7 +109,10 @@ fn the_view_keeps_the_ship_on_screen() {
 fn waves_follow_each_other_in_the_level_they_name() {
     let mut game = Harness::new();
     game.call("set_shields", &[Value::Int(1_000)]);
-    let tuning = FILES[0].1.replace("rate: 9.0", "rate: 50.0").replace("pierce: 2,", "pierce: 50,");
+    let tuning = FILES[0]
+        .1
+        .replace("rate: 9.0", "rate: 50.0")
+        .replace("pierce: 2,", "pierce: 50,");
     game.load("tuning.ron", &tuning).unwrap();
     let mut levels = Vec::new();
     for _ in 0..120 {
@@ -121,14 +147,17 @@ fn a_ship_that_does_nothing_is_lost_and_n_begins_anew() {
         game.frames(30);
     }
     assert!(game.picture().contains("GAME OVER"));
-    game.world.resource_mut::<Score>().best = 12_345;
+    game.world.resource_mut::<Score>().best = 1_000_000_000;
 
     game.tap(Key::Char('n'));
     game.frame();
     assert_eq!(game.world.resource::<Game>().phase, Phase::Playing);
     assert_eq!(game.world.resource::<Game>().number, 2);
     assert_eq!((game.count::<Ship>(), game.count::<Drone>()), (1, 0));
-    assert_eq!((points(&game), game.world.resource::<Score>().best), (0, 12_345));
+    assert_eq!(
+        (points(&game), game.world.resource::<Score>().best),
+        (0, 1_000_000_000)
+    );
 }
 
 #[test]
@@ -146,7 +175,10 @@ fn a_pause_stops_the_world() {
     game.tap(Key::Char('p'));
     let place = |game: &mut Harness| {
         let mut query = game.world.query_filtered::<&Position, With<Drone>>();
-        query.iter(&game.world).map(|position| position.0).collect::<Vec<_>>()
+        query
+            .iter(&game.world)
+            .map(|position| position.0)
+            .collect::<Vec<_>>()
     };
     let before = place(&mut game);
     game.frames(60);
@@ -179,11 +211,16 @@ fn nothing_leaves_the_arena() {
     for _ in 0..20 {
         play(&mut game, 30);
         let half = game.world.resource::<Arena>().half();
-        let mut query = game.world.query_filtered::<&Position, Or<(With<Drone>, With<Ship>)>>();
+        let mut query = game
+            .world
+            .query_filtered::<&Position, Or<(With<Drone>, With<Ship>)>>();
         for position in query.iter(&game.world) {
             let at = position.0;
             // A splitter at the wall lets its parts out for one frame.
-            assert!(at.x.abs() <= half.x + 3.0 && at.y.abs() <= half.y + 3.0, "{at:?}");
+            assert!(
+                at.x.abs() <= half.x + 3.0 && at.y.abs() <= half.y + 3.0,
+                "{at:?}"
+            );
         }
     }
 }
@@ -194,15 +231,25 @@ fn pickups_and_novas_do_what_they_say() {
     use crate::pickups::{Pickup, PickupKind};
     let mut game = Harness::new();
     game.frames(2);
-    let kinds = [PickupKind::Gem, PickupKind::Gun, PickupKind::Shield, PickupKind::Nova];
+    let kinds = [
+        PickupKind::Gem,
+        PickupKind::Gun,
+        PickupKind::Shield,
+        PickupKind::Nova,
+    ];
     for kind in kinds {
         let (life, here) = (Lifetime::new(9.0), Position::default());
-        game.world.spawn((Pickup { kind }, here, Velocity::default(), life));
+        game.world
+            .spawn((Pickup { kind }, here, Velocity::default(), life));
     }
     game.frames(2);
     assert_eq!(game.count::<Pickup>(), 0);
     assert_eq!(points(&game), game.world.resource::<Tuning>().pickups.gem);
-    let (ship, gun) = game.world.query::<(&Ship, &Gun)>().single(&game.world).unwrap();
+    let (ship, gun) = game
+        .world
+        .query::<(&Ship, &Gun)>()
+        .single(&game.world)
+        .unwrap();
     let shields = game.world.resource::<Tuning>().ship.shields;
     assert_eq!((ship.shields, gun.level), (shields + 1, 2));
 
@@ -222,11 +269,17 @@ fn pickups_and_novas_do_what_they_say() {
 fn functions_by_name_reach_the_game() {
     let mut game = Harness::new();
     game.frames(2);
-    assert_eq!(game.call("damage", &[Value::Int(7), Value::Int(3)]), Value::Int(4));
+    assert_eq!(
+        game.call("damage", &[Value::Int(7), Value::Int(3)]),
+        Value::Int(4)
+    );
     assert_eq!(game.call("score", &[]), Value::Int(0));
     assert_eq!(game.call("spawn_drones", &[Value::Int(25)]), Value::Int(25));
     assert_eq!(game.call("drone_count", &[]), Value::Int(25));
-    assert!(matches!(game.call("path_length", &[Value::Int(100)]), Value::Int(1..)));
+    assert!(matches!(
+        game.call("path_length", &[Value::Int(100)]),
+        Value::Int(1..)
+    ));
     game.call("pause", &[Value::Bool(true)]);
     assert!(game.world.resource::<Game>().paused);
 }
@@ -248,7 +301,12 @@ fn no_value_in_the_world_may_hold_a_pointer_into_code() {
 #[expect(clippy::print_stdout, reason = "for the eye")]
 fn pictures() {
     let mut game = Harness::new();
-    for (size, frames) in [((80, 24), 60), ((80, 24), 400), ((40, 10), 30), ((20, 5), 30)] {
+    for (size, frames) in [
+        ((80, 24), 60),
+        ((80, 24), 400),
+        ((40, 10), 30),
+        ((20, 5), 30),
+    ] {
         game.resize(size.0, size.1);
         play(&mut game, frames);
         println!("{}", game.picture());
@@ -264,6 +322,50 @@ fn pictures() {
     println!("{}", game.picture());
     game.resize(80, 24);
     game.call("set_shields", &[Value::Int(0)]);
-    game.frames(600);
+    game.load("tuning.ron", &FILES[0].1.replace("rate: 9.0", "rate: 0.1"))
+        .unwrap();
+    game.frames(900);
     println!("{}", game.picture());
+}
+
+/// `cargo test -p game_logic --no-default-features balance -- --ignored --nocapture`
+#[test]
+#[ignore = "for the designer"]
+#[expect(clippy::print_stdout, reason = "for the designer")]
+fn balance() {
+    for idle in [true, false] {
+        for seed in 1..4 {
+            let mut game = Harness::new();
+            let tuning = FILES[0].1.replace("seed: 2026", &format!("seed: {seed}"));
+            game.load("tuning.ron", &tuning).unwrap();
+            game.world.resource_mut::<Game>().paused = true;
+            game.tap(Key::Char('n'));
+            while game.world.resource::<Game>().phase == Phase::Playing
+                && game.world.resource::<Game>().seconds < 400.0
+            {
+                if idle {
+                    game.frames(60);
+                } else {
+                    play(&mut game, 60);
+                }
+                let seconds = game.world.resource::<Game>().seconds as u32;
+                if seconds.is_multiple_of(20) {
+                    let wave = game.world.resource::<WaveProgress>().number + 1;
+                    let drones = game.count::<Drone>();
+                    let (shields, guns) = game
+                        .world
+                        .query::<(&Ship, &Gun)>()
+                        .iter(&game.world)
+                        .next()
+                        .map_or((0, 0), |(ship, gun)| (ship.shields, gun.level));
+                    print!(
+                        "[{seconds}s w{wave} {drones} s{shields} g{guns} {}] ",
+                        points(&game)
+                    );
+                }
+            }
+            let seconds = game.world.resource::<Game>().seconds;
+            println!("idle {idle}, seed {seed}: {seconds:.0} s");
+        }
+    }
 }

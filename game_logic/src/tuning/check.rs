@@ -37,7 +37,16 @@ pub fn in_range<T: PartialOrd + Display>(
 /// # Errors
 /// The first value that makes no sense.
 pub fn check(tuning: &Tuning) -> Result<(), String> {
-    let Tuning { ship, gun, nova, drones, pickups, effects, view, .. } = tuning;
+    let Tuning {
+        ship,
+        gun,
+        nova,
+        drones,
+        pickups,
+        effects,
+        view,
+        ..
+    } = tuning;
     in_range("ship.thrust", ship.thrust, 1.0..=5_000.0, "units/s²")?;
     in_range("ship.drag", ship.drag, 0.0..=50.0, "per second")?;
     in_range("ship.top_speed", ship.top_speed, 1.0..=1_000.0, "units/s")?;
@@ -59,12 +68,27 @@ pub fn check(tuning: &Tuning) -> Result<(), String> {
     in_range("nova.radius", nova.radius, 1.0..=500.0, "units")?;
     in_range("nova.speed", nova.speed, 1.0..=2_000.0, "units/s")?;
     in_range("nova.attack", nova.attack, 0..=1_000, "")?;
-    in_range("nova.rescue_radius", nova.rescue_radius, 0.0..=500.0, "units")?;
+    in_range(
+        "nova.rescue_radius",
+        nova.rescue_radius,
+        0.0..=500.0,
+        "units",
+    )?;
 
     in_range("drones.most", drones.most, 1..=20_000, "drones")?;
     in_range("drones.clearance", drones.clearance, 0.0..=500.0, "units")?;
-    in_range("drones.flock.alignment", drones.flock.alignment, 0.0..=20.0, "per second")?;
-    in_range("drones.flock.separation", drones.flock.separation, 0.0..=500.0, "per second²")?;
+    in_range(
+        "drones.flock.alignment",
+        drones.flock.alignment,
+        0.0..=20.0,
+        "per second",
+    )?;
+    in_range(
+        "drones.flock.separation",
+        drones.flock.separation,
+        0.0..=500.0,
+        "per second²",
+    )?;
     in_range("drones.flock.weave", drones.flock.weave, 0.0..=1.0, "")?;
     for kind in DroneKind::ALL {
         let stats = drones.of(kind);
@@ -81,8 +105,18 @@ pub fn check(tuning: &Tuning) -> Result<(), String> {
     in_range("pickups.magnet", pickups.magnet, 0.0..=500.0, "units")?;
     in_range("pickups.life", pickups.life, 0.1..=600.0, "seconds")?;
     in_range("effects.sparks", effects.sparks, 0..=100, "sparks")?;
-    in_range("effects.most_sparks", effects.most_sparks, 0..=10_000, "sparks")?;
-    in_range("effects.spark_speed", effects.spark_speed, 0.0..=1_000.0, "units/s")?;
+    in_range(
+        "effects.most_sparks",
+        effects.most_sparks,
+        0..=10_000,
+        "sparks",
+    )?;
+    in_range(
+        "effects.spark_speed",
+        effects.spark_speed,
+        0.0..=1_000.0,
+        "units/s",
+    )?;
     in_range("effects.shake", effects.shake, 0.0..=50.0, "units")?;
     in_range("view.width", view.width, 20.0..=2_000.0, "units")?;
     in_range("view.height", view.height, 20.0..=2_000.0, "units")

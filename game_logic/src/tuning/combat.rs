@@ -31,12 +31,12 @@ impl Default for GunTuning {
         Self {
             rate: 9.0,
             speed: 150.0,
-            range: 85.0,
+            range: 75.0,
             spread: 6.0,
             attack: 3,
             pierce: 2,
             radius: 1.4,
-            most_level: 7,
+            most_level: 6,
         }
     }
 }
@@ -59,7 +59,13 @@ pub struct NovaTuning {
 
 impl Default for NovaTuning {
     fn default() -> Self {
-        Self { kills: 120, radius: 75.0, speed: 150.0, attack: 12, rescue_radius: 30.0 }
+        Self {
+            kills: 130,
+            radius: 70.0,
+            speed: 150.0,
+            attack: 12,
+            rescue_radius: 28.0,
+        }
     }
 }
 
@@ -110,10 +116,10 @@ impl Default for DroneTuning {
             most: 4_000,
             clearance: 55.0,
             flock: FlockTuning::default(),
-            drifter: stats(15.0, 1.2, 0.35, 1.0, 1, 0, 10),
-            seeker: stats(27.0, 2.0, 0.85, 1.1, 2, 0, 25),
-            splitter: stats(17.0, 1.0, 0.6, 2.2, 8, 1, 80),
-            hunter: stats(52.0, 1.6, 1.0, 1.5, 6, 1, 120),
+            drifter: stats(17.0, 1.4, 0.4, 1.0, 1, 0, 10),
+            seeker: stats(32.0, 2.0, 0.9, 1.1, 3, 0, 25),
+            splitter: stats(20.0, 1.0, 0.7, 2.2, 10, 1, 80),
+            hunter: stats(62.0, 1.6, 1.0, 1.5, 8, 1, 120),
         }
     }
 }
@@ -132,7 +138,11 @@ pub struct FlockTuning {
 
 impl Default for FlockTuning {
     fn default() -> Self {
-        Self { alignment: 1.1, separation: 26.0, weave: 0.55 }
+        Self {
+            alignment: 1.1,
+            separation: 26.0,
+            weave: 0.55,
+        }
     }
 }
 

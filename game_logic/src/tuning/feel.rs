@@ -31,7 +31,7 @@ impl Default for ShipTuning {
             latch: 0.12,
             radius: 2.2,
             shields: 4,
-            grace: 1.6,
+            grace: 1.2,
         }
     }
 }
@@ -52,7 +52,12 @@ pub struct PickupTuning {
 
 impl Default for PickupTuning {
     fn default() -> Self {
-        Self { chance: 0.035, magnet: 34.0, life: 14.0, gem: 250 }
+        Self {
+            chance: 0.035,
+            magnet: 34.0,
+            life: 14.0,
+            gem: 250,
+        }
     }
 }
 
@@ -72,7 +77,12 @@ pub struct EffectTuning {
 
 impl Default for EffectTuning {
     fn default() -> Self {
-        Self { sparks: 5, most_sparks: 900, spark_speed: 55.0, shake: 5.0 }
+        Self {
+            sparks: 5,
+            most_sparks: 900,
+            spark_speed: 55.0,
+            shake: 5.0,
+        }
     }
 }
 
@@ -88,6 +98,9 @@ pub struct ViewTuning {
 
 impl Default for ViewTuning {
     fn default() -> Self {
-        Self { width: 190.0, height: 115.0 }
+        Self {
+            width: 190.0,
+            height: 115.0,
+        }
     }
 }

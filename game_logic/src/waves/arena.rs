@@ -30,7 +30,9 @@ pub fn choose_arena(
     levels: Res<LevelPlan>,
     mut arena: ResMut<Arena>,
 ) {
-    let wanted = waves.wave(progress.number).and_then(|wave| levels.named(&wave.level));
+    let wanted = waves
+        .wave(progress.number)
+        .and_then(|wave| levels.named(&wave.level));
     if let Some(level) = wanted
         && arena.level != *level
     {

@@ -57,14 +57,19 @@ pub struct LevelPlan {
 
 impl Default for LevelPlan {
     fn default() -> Self {
-        Self { levels: vec![Level::default()] }
+        Self {
+            levels: vec![Level::default()],
+        }
     }
 }
 
 impl LevelPlan {
     /// The level of this name, or the first one if there is none.
     pub fn named(&self, name: &str) -> Option<&Level> {
-        self.levels.iter().find(|level| level.name == name).or_else(|| self.levels.first())
+        self.levels
+            .iter()
+            .find(|level| level.name == name)
+            .or_else(|| self.levels.first())
     }
 }
 
@@ -81,10 +86,15 @@ pub fn check_levels(plan: &LevelPlan) -> Result<(), String> {
     for (index, level) in plan.levels.iter().enumerate() {
         let name = &level.name;
         if name.is_empty() {
-            return Err(format!("level {} has no name; waves find it by name", index + 1));
+            return Err(format!(
+                "level {} has no name; waves find it by name",
+                index + 1
+            ));
         }
         if plan.levels[..index].iter().any(|other| other.name == *name) {
-            return Err(format!("two levels are called \"{name}\"; give one another name"));
+            return Err(format!(
+                "two levels are called \"{name}\"; give one another name"
+            ));
         }
         let field = |field: &str| format!("{field} of level \"{name}\"");
         in_range(&field("width"), level.width, 60.0..=1_000.0, "units")?;
@@ -100,7 +110,12 @@ pub fn check_levels(plan: &LevelPlan) -> Result<(), String> {
             in_range(&field("x of a pillar"), pillar.x, -x..=x, "units")?;
             in_range(&field("y of a pillar"), pillar.y, -y..=y, "units")?;
             let most = level.width.min(level.height) / 4.0;
-            in_range(&field("radius of a pillar"), pillar.radius, 1.0..=most, "units")?;
+            in_range(
+                &field("radius of a pillar"),
+                pillar.radius,
+                1.0..=most,
+                "units",
+            )?;
             if pillar.x.hypot(pillar.y) < pillar.radius + 12.0 {
                 return Err(format!(
                     "a pillar of level \"{name}\" stands where the ship begins; keep the middle \

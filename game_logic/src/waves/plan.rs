@@ -22,7 +22,12 @@ pub struct Group {
 impl Default for Group {
     fn default() -> Self {
         let (kind, formation) = (DroneKind::default(), Formation::default());
-        Self { kind, count: 200, rate: 60.0, formation }
+        Self {
+            kind,
+            count: 200,
+            rate: 60.0,
+            formation,
+        }
     }
 }
 
@@ -41,7 +46,11 @@ pub struct Wave {
 impl Default for Wave {
     fn default() -> Self {
         let name = "Swarm".to_owned();
-        Self { name, level: "open".to_owned(), groups: vec![Group::default()] }
+        Self {
+            name,
+            level: "open".to_owned(),
+            groups: vec![Group::default()],
+        }
     }
 }
 
@@ -63,7 +72,13 @@ pub struct WavePlan {
 
 impl Default for WavePlan {
     fn default() -> Self {
-        Self { pause: 2.5, leftover: 12, growth: 0.5, bonus: 500, waves: vec![Wave::default()] }
+        Self {
+            pause: 2.5,
+            leftover: 12,
+            growth: 0.5,
+            bonus: 500,
+            waves: vec![Wave::default()],
+        }
     }
 }
 
@@ -103,8 +118,18 @@ pub fn check_waves(plan: &WavePlan) -> Result<(), String> {
             ));
         }
         for group in &wave.groups {
-            in_range(&format!("count in wave {number}"), group.count, 1..=10_000, "drones")?;
-            in_range(&format!("rate in wave {number}"), group.rate, 0.1..=5_000.0, "drones/s")?;
+            in_range(
+                &format!("count in wave {number}"),
+                group.count,
+                1..=10_000,
+                "drones",
+            )?;
+            in_range(
+                &format!("rate in wave {number}"),
+                group.rate,
+                0.1..=5_000.0,
+                "drones/s",
+            )?;
         }
     }
     Ok(())

@@ -46,7 +46,10 @@ pub fn announce_wave(started: On<WaveStarted>, mut banner: ResMut<Banner>) {
         2 => "space fires the nova when its bar is full",
         _ => "",
     };
-    *banner = Banner::new(&format!("Wave {}: {}", started.number, started.name), detail);
+    *banner = Banner::new(
+        &format!("Wave {}: {}", started.number, started.name),
+        detail,
+    );
     log::info!("wave {}: {}", started.number, started.name);
 }
 
@@ -54,7 +57,10 @@ pub fn announce_wave(started: On<WaveStarted>, mut banner: ResMut<Banner>) {
 ///
 /// The plan may change while a wave is on (you are editing `waves.ron`), so
 /// nothing of it is remembered but how far we came.
-#[expect(clippy::too_many_arguments, reason = "a system names all that it touches")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a system names all that it touches"
+)]
 pub fn run_waves(
     mut commands: Commands,
     time: Res<Time>,
@@ -69,13 +75,18 @@ pub fn run_waves(
     drones: Query<(), With<Drone>>,
 ) {
     let number = progress.number;
-    let Some(wave) = plan.wave(number) else { return };
+    let Some(wave) = plan.wave(number) else {
+        return;
+    };
     if game.phase == Phase::Over {
         return;
     }
     if !progress.announced {
         progress.announced = true;
-        commands.trigger(WaveStarted { number: number + 1, name: wave.name.clone() });
+        commands.trigger(WaveStarted {
+            number: number + 1,
+            name: wave.name.clone(),
+        });
     }
     progress.seconds += time.delta();
     if progress.seconds < plan.pause {
@@ -85,19 +96,30 @@ pub fn run_waves(
     let Some(group) = wave.groups.get(progress.group as usize) else {
         if alive <= plan.leftover {
             score.add(plan.bonus * u64::from(number + 1));
-            *progress = WaveProgress { number: number + 1, ..WaveProgress::default() };
+            *progress = WaveProgress {
+                number: number + 1,
+                ..WaveProgress::default()
+            };
         }
         return;
     };
     let size = plan.size(group, number);
     progress.due += group.rate * time.delta();
     let room = tuning.drones.most.saturating_sub(alive);
-    let count = (progress.due as u32).min(size.saturating_sub(progress.released)).min(room);
+    let count = (progress.due as u32)
+        .min(size.saturating_sub(progress.released))
+        .min(room);
     progress.due = (progress.due - count as f32).min(group.rate);
     progress.released += count;
     let from = ship.iter().next().map_or(Vec2::ZERO, |position| position.0);
     for _ in 0..count {
-        let at = place(group.formation, &arena, from, tuning.drones.clearance, &mut rng);
+        let at = place(
+            group.formation,
+            &arena,
+            from,
+            tuning.drones.clearance,
+            &mut rng,
+        );
         commands.spawn(drone(group.kind, at, &tuning, &mut rng));
     }
     if progress.released >= size {

@@ -39,7 +39,10 @@ pub fn fire(
         let offset = number as f32 - (count - 1) as f32 / 2.0;
         let direction = Vec2::from_angle(middle + offset * spread);
         commands.spawn((
-            Bullet { attack: tuning.attack, pierce: tuning.pierce },
+            Bullet {
+                attack: tuning.attack,
+                pierce: tuning.pierce,
+            },
             Position(position.0 + direction * 3.0),
             // Bullets take part of the ship's own motion with them.
             Velocity(direction * tuning.speed + velocity.0 * 0.3),

@@ -52,11 +52,19 @@ pub struct Blast {
 impl Blast {
     /// The wave on the space bar.
     pub fn nova(tuning: &NovaTuning) -> Self {
-        Self { reach: tuning.radius, attack: tuning.attack, ..Self::default() }
+        Self {
+            reach: tuning.radius,
+            attack: tuning.attack,
+            ..Self::default()
+        }
     }
 
     /// The wave that saves a hit ship.
     pub fn rescue(tuning: &NovaTuning) -> Self {
-        Self { reach: tuning.rescue_radius, attack: tuning.attack, ..Self::default() }
+        Self {
+            reach: tuning.rescue_radius,
+            attack: tuning.attack,
+            ..Self::default()
+        }
     }
 }

@@ -84,6 +84,14 @@ impl Captures {
         self.wrapper.is_some()
     }
 
+    /// Whether cargo's text says that running the wrapper failed. Cargo names
+    /// the whole command then, and the wrapper is not named anywhere else.
+    pub(crate) fn is_blamed_in(&self, text: &str) -> bool {
+        self.wrapper.as_ref().is_some_and(|wrapper| {
+            text.contains("process") && text.contains(&format!("`{} ", wrapper.display()))
+        })
+    }
+
     /// Builds go on without; gives the text that says so.
     pub(crate) fn stop_wrapping(&mut self) -> String {
         let wrapper = self.wrapper.take().unwrap_or_default();

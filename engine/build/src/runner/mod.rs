@@ -404,16 +404,24 @@ impl Runner {
             self.is_lock_changed = false;
             let with_wrapper = self.captures.is_wrapping();
             let (mut report, mut is_success) = self.run_cargo_once(running, with_wrapper)?;
-            if with_wrapper && !is_success && !report.has_messages() {
-                // Cargo's own failure, or a wrapper that cannot run.
+            if with_wrapper && !is_success && self.captures.is_blamed_in(report.text()) {
                 (report, is_success) = self.run_cargo_once(running, false)?;
-                if is_success || report.has_messages() {
+                if !self.captures.is_blamed_in(report.text()) {
                     let message = self.captures.stop_wrapping();
                     self.send(BuildEvent::WatchProblem { message });
                 }
             }
             let lock_file = self.project.lock_file();
-            let observed = self.shared.lock().sources.check(&lock_file);
+            let mut state = self.shared.lock();
+            let observed = state.sources.check(&lock_file);
+            // The watching thread may have seen it first.
+            let is_waiting = state.changes.changed.remove(&lock_file).is_some();
+            drop(state);
+            let observed = if is_waiting {
+                Observed::Changed
+            } else {
+                observed
+            };
             let is_lock_changed = self.is_lock_changed || observed == Observed::Changed;
             if !is_lock_changed || !is_success || rounds >= LOCK_ROUNDS {
                 return Ok((report, is_success));

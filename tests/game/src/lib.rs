@@ -1,0 +1,244 @@
+//! A game that is built in a moment and has one of everything. The end-to-end
+//! tests edit it while it runs; the texts they replace are in their tables.
+
+mod rules;
+
+use std::path::Path;
+use std::time::Duration;
+
+use engine_api::prelude::*;
+
+/// What `answer` gives: the mark by which tests tell versions apart.
+const ANSWER: i64 = 1;
+
+/// A component that owns heap memory, so that dropping the world runs code of
+/// the version that brought it.
+#[derive(Component, Reflect, Default)]
+#[reflect(Component, Default)]
+pub struct Crate {
+    name: String,
+    items: Vec<String>,
+}
+
+/// A component of plain numbers.
+#[derive(Component, Reflect, Default)]
+#[reflect(Component, Default)]
+pub struct Speed {
+    value: u32,
+}
+
+/// Counts what happens.
+#[derive(Resource, Reflect, Default)]
+#[reflect(Resource, Default)]
+pub struct Counter {
+    frames: u64,
+    observed: u64,
+    heard: u64,
+    removed: u64,
+}
+
+/// Armed by a test, blows up in the next frame.
+#[derive(Resource, Reflect, Default)]
+#[reflect(Resource, Default)]
+pub struct Fuse {
+    system: bool,
+    observer: bool,
+}
+
+/// Read from `assets/tuning.ron`.
+#[derive(Resource, Reflect, Default)]
+#[reflect(Resource, Default)]
+pub struct Tuning {
+    level: u32,
+    words: Vec<String>,
+}
+
+/// Something that observers hear of.
+#[derive(Event, TypePath)]
+pub struct Ticked;
+
+/// Something that systems read.
+#[derive(Message, Reflect)]
+pub struct Heard {
+    text: String,
+}
+
+fn count(mut counter: ResMut<Counter>, mut messages: MessageWriter<Heard>, mut commands: Commands) {
+    counter.frames += 1;
+    messages.write(Heard { text: format!("frame {}", counter.frames) });
+    commands.trigger(Ticked);
+}
+
+fn listen(mut messages: MessageReader<Heard>, mut counter: ResMut<Counter>) {
+    counter.heard += messages.read().filter(|message| message.text.starts_with("frame")).count() as u64;
+}
+
+fn ticked(_: On<Ticked>, mut counter: ResMut<Counter>) {
+    counter.observed += 1;
+}
+
+fn removed(_: On<Remove<Crate>>, mut counter: ResMut<Counter>) {
+    counter.removed += 1;
+}
+
+fn burn(mut fuse: ResMut<Fuse>) {
+    if std::mem::take(&mut fuse.system) {
+        panic!("the fuse burnt down");
+    }
+}
+
+fn burn_observed(_: On<Ticked>, mut fuse: ResMut<Fuse>) {
+    if std::mem::take(&mut fuse.observer) {
+        panic!("the observed fuse burnt down");
+    }
+}
+
+fn drive(mut speeds: Query<&mut Speed>) {
+    for mut speed in &mut speeds {
+        speed.value = speed.value.wrapping_add(rules::STEP);
+    }
+}
+
+fn draw(mut view: ResMut<Viewport>) {
+    view.text(1, 1, &format!("tiny game, answer {ANSWER}"), Color::GREEN);
+}
+
+fn check(tuning: &Tuning) -> Result<(), String> {
+    if tuning.level > 0 { Ok(()) } else { Err("level must be over 0".to_owned()) }
+}
+
+fn answer() -> i64 {
+    ANSWER
+}
+
+/// Sleeps, then gives the answer.
+fn slow(ms: u64) -> i64 {
+    std::thread::sleep(Duration::from_millis(ms));
+    ANSWER
+}
+
+/// Waits until a file exists, then gives the answer: a call whose end the test decides.
+fn wait_for(file: String) -> i64 {
+    while !Path::new(&file).exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ANSWER
+}
+
+fn counter(world: &mut World) -> u64 {
+    world.resource::<Counter>().frames
+}
+
+fn observed(world: &mut World) -> u64 {
+    world.resource::<Counter>().observed
+}
+
+fn heard(world: &mut World) -> u64 {
+    world.resource::<Counter>().heard
+}
+
+fn despawned(world: &mut World) -> u64 {
+    world.resource::<Counter>().removed
+}
+
+fn level(world: &mut World) -> u32 {
+    world.resource::<Tuning>().level
+}
+
+fn words(world: &mut World) -> String {
+    world.resource::<Tuning>().words.join(" ")
+}
+
+fn spawn(world: &mut World, count: u32) -> u32 {
+    for index in 0..count {
+        let items = (0..=index % 4).map(|item| format!("item {item} of {index}")).collect();
+        world.spawn((Crate { name: format!("crate {index}"), items }, Speed { value: 7 }));
+    }
+    count
+}
+
+fn despawn_all(world: &mut World) -> u32 {
+    let crates: Vec<Entity> = world.query_filtered::<Entity, With<Crate>>().iter(world).collect();
+    for entity in &crates {
+        world.despawn(*entity);
+    }
+    crates.len() as u32
+}
+
+/// Every crate with its entity and all it owns.
+fn inventory(world: &mut World) -> String {
+    let mut lines: Vec<String> = world
+        .query::<(Entity, &Crate)>()
+        .iter(world)
+        .map(|(entity, held)| format!("{} {}: {}", entity.to_bits(), held.name, held.items.join(", ")))
+        .collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+fn arm(world: &mut World) {
+    world.resource_mut::<Fuse>().system = true;
+}
+
+fn arm_observer(world: &mut World) {
+    world.resource_mut::<Fuse>().observer = true;
+}
+
+fn fail() -> i64 {
+    panic!("this function fails");
+}
+
+fn write_nowhere() {
+    // SAFETY: none; this is how the tests make a host die.
+    unsafe { std::ptr::without_provenance_mut::<u64>(64).write_volatile(1) };
+}
+
+/// Dies on a worker thread.
+fn crash() {
+    write_nowhere();
+}
+
+/// Dies on the frame thread.
+fn crash_in_frame(_: &mut World) {
+    write_nowhere();
+}
+
+fn abort() {
+    std::process::abort();
+}
+
+/// One of everything.
+#[module]
+pub fn game_logic(m: &mut ModuleBuilder) {
+    m.component::<Crate>()
+        .component::<Speed>()
+        .resource::<Counter>()
+        .resource::<Fuse>()
+        .message::<Heard>()
+        .event::<Ticked>()
+        .asset_checked::<Tuning>("tuning.ron", check)
+        .systems(Update, (count, listen, burn, drive))
+        .systems(Render, draw)
+        .observe(ticked)
+        .observe(removed)
+        .observe(burn_observed);
+    m.function("answer", answer)
+        .function("slow", slow)
+        .function("wait_for", wait_for)
+        .function("counter", counter)
+        .function("observed", observed)
+        .function("heard", heard)
+        .function("despawned", despawned)
+        .function("level", level)
+        .function("words", words)
+        .function("spawn", spawn)
+        .function("despawn_all", despawn_all)
+        .function("inventory", inventory)
+        .function("arm", arm)
+        .function("arm_observer", arm_observer)
+        .function("fail", fail)
+        .function("crash", crash)
+        .function("crash_in_frame", crash_in_frame)
+        .function("abort", abort)
+        .function("twice", rules::twice);
+}
