@@ -17,7 +17,11 @@ fn main() {
     let sysroot = Command::new(rustc).args(["--print", "sysroot"]).output();
     let sysroot = sysroot.map(|output| output.stdout).unwrap_or_default();
     let sysroot = String::from_utf8_lossy(&sysroot).trim().to_owned();
-    let beside = if target.contains("apple") { "@loader_path" } else { "$ORIGIN" };
+    let beside = if target.contains("apple") {
+        "@loader_path"
+    } else {
+        "$ORIGIN"
+    };
     for path in [
         beside.to_owned(),
         format!("{beside}/deps"),

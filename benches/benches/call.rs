@@ -34,21 +34,32 @@ pub fn peer_damage(attack: i32, defense: i32) -> i32 { attack.saturating_sub(def
 static PEER_FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = env::temp_dir().join(format!("liveloop-bench-{}", std::process::id()));
     let source = folder.join("peer.rs");
-    fs::create_dir_all(&folder).and_then(|()| fs::write(&source, PEER_SOURCE)).unwrap();
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&source, PEER_SOURCE))
+        .unwrap();
     let status = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--edition=2024", "--crate-type=cdylib", "--crate-name=liveloop_peer", "-O"])
+        .args([
+            "--edition=2024",
+            "--crate-type=cdylib",
+            "--crate-name=liveloop_peer",
+            "-O",
+        ])
         .arg("--out-dir")
         .arg(&folder)
         .arg(source)
         .status();
-    assert!(status.unwrap().success(), "the peer's library does not compile");
+    assert!(
+        status.unwrap().success(),
+        "the peer's library does not compile"
+    );
     folder
 });
 
 #[hot_lib_reloader::hot_module(dylib = "liveloop_peer", lib_dir = super::PEER_FOLDER.as_path())]
 mod peer {
-    unsafe extern "Rust" {
-        pub safe fn peer_damage(attack: i32, defense: i32) -> i32;
+    #[hot_functions]
+    extern "Rust" {
+        pub fn peer_damage(attack: i32, defense: i32) -> i32;
     }
 }
 
@@ -61,7 +72,14 @@ fn table() -> TypedFunction<Damage> {
     builder.function("damage", arena::damage);
     let functions = builder.finish().functions;
     let names = vec!["damage".to_owned()];
-    registry.set_loaded(arena::NAME, key, "0.1.0", 1, Box::<fixture::Linked>::default(), names);
+    registry.set_loaded(
+        arena::NAME,
+        key,
+        "0.1.0",
+        1,
+        Box::<fixture::Linked>::default(),
+        names,
+    );
     registry.activate(arena::NAME, key, &functions, 0);
     registry.function(arena::NAME, "damage").unwrap()
 }
@@ -92,20 +110,37 @@ fn time(mut call: impl FnMut() -> i32) -> Duration {
 }
 
 fn in_turns(function: &TypedFunction<Damage>, pointer: Damage) {
-    let table = || time(|| black_box(function).call(black_box(12), black_box(5)).unwrap_or(0));
+    let table = || {
+        time(|| {
+            black_box(function)
+                .call(black_box(12), black_box(5))
+                .unwrap_or(0)
+        })
+    };
     let plain = || time(|| black_box(pointer)(black_box(12), black_box(5)));
     let hot = || time(|| peer::peer_damage(black_box(12), black_box(5)));
     let mut out = std::io::stdout().lock();
     let ours = paired::measure(2001, table, plain).each(CALLS);
-    writeln!(out, "call through the table, over a plain pointer: {ours} (target: 3 ns more)").unwrap();
+    writeln!(
+        out,
+        "call through the table, over a plain pointer: {ours} (target: 3 ns more)"
+    )
+    .unwrap();
     let peers = paired::measure(501, hot, plain).each(CALLS);
-    writeln!(out, "call through hot_module!, over a plain pointer: {peers}").unwrap();
+    writeln!(
+        out,
+        "call through hot_module!, over a plain pointer: {peers}"
+    )
+    .unwrap();
 }
 
 fn main() {
     let function = table();
     let pointer: Damage = arena::damage;
-    assert_eq!((function.call(12, 5), peer::peer_damage(12, 5)), (Some(7), 7));
+    assert_eq!(
+        (function.call(12, 5), peer::peer_damage(12, 5)),
+        (Some(7), 7)
+    );
     let mut criterion = Criterion::default().configure_from_args();
     calls(&mut criterion, &function, pointer);
     criterion.final_summary();

@@ -41,7 +41,11 @@ impl Both {
         let mut world = arena::bare::world(FRAME);
         world.add_observer(arena::systems::score_destroyed);
         arena::populate(&mut world, ENTITIES);
-        let mut both = Self { engine, world, schedule: arena::bare::schedule() };
+        let mut both = Self {
+            engine,
+            world,
+            schedule: arena::bare::schedule(),
+        };
         for _ in 0..WARM_UP {
             both.engine();
             both.bare();

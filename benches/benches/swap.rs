@@ -18,10 +18,10 @@ use criterion::Criterion;
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::schedule::Schedule;
 use engine_api::bevy_ecs::world::World;
+use engine_runtime::call;
 use engine_runtime::registry::Registry;
 use engine_runtime::state::StateBook;
 use engine_runtime::swap::ActiveModules;
-use engine_runtime::call;
 use liveloop_benches::fixture::{self, FRAME, LinkedHost};
 use liveloop_benches::{arena, is_full_run, paired};
 
@@ -53,7 +53,12 @@ impl Engine {
 
     /// Swaps the next version in; the time the frame loop would lose.
     fn swap(&mut self) -> Duration {
-        let Self { modules, book, registry, world } = self;
+        let Self {
+            modules,
+            book,
+            registry,
+            world,
+        } = self;
         let prepared = fixture::prepare(registry, arena::NAME, arena::module_at_rest).unwrap();
         let start = Instant::now();
         let swapped = modules.swap(prepared, world, book, registry);
@@ -77,7 +82,11 @@ impl Bare {
         let mut world = arena::bare::world(FRAME);
         let observers = arena::bare::observers_at_rest(&mut world);
         arena::populate(&mut world, ENTITIES);
-        Self { world, schedule: arena::bare::schedule_at_rest(), observers }
+        Self {
+            world,
+            schedule: arena::bare::schedule_at_rest(),
+            observers,
+        }
     }
 
     /// Builds and initialises the next schedule. Dropping the old one is not counted,
@@ -113,7 +122,7 @@ fn swaps(criterion: &mut Criterion) {
 fn host_swaps(count: usize) -> (Vec<f64>, f64) {
     let mut linked = LinkedHost::start(arena::NAME, arena::module_at_rest).unwrap();
     arena::populate(linked.host.world(), ENTITIES);
-    let mut frame = |linked: &mut LinkedHost| {
+    let frame = |linked: &mut LinkedHost| {
         let start = Instant::now();
         linked.host.frame(FRAME);
         start.elapsed().as_nanos() as f64

@@ -47,6 +47,17 @@ pub struct LinkedBackend {
     pub loads: u64,
 }
 
+impl LinkedBackend {
+    fn code(&self) -> LoadedCode {
+        LoadedCode {
+            code: Box::<Linked>::default(),
+            hash: self.loads,
+            label: "0.1.0".to_owned(),
+            build: self.build,
+        }
+    }
+}
+
 impl Backend for LinkedBackend {
     fn kind(&self) -> &'static str {
         "linked"
@@ -54,16 +65,11 @@ impl Backend for LinkedBackend {
 
     fn load(&mut self, _: &str, _: &Artifact, _: bool) -> Result<LoadedCode, LoadError> {
         self.loads += 1;
-        Ok(LoadedCode {
-            code: Box::new(Linked::default()),
-            hash: self.loads,
-            label: "0.1.0".to_owned(),
-            build: self.build,
-        })
+        Ok(self.code())
     }
 
     fn load_again(&mut self, _: &str) -> Option<Result<LoadedCode, LoadError>> {
-        None
+        Some(Ok(self.code()))
     }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
@@ -81,9 +87,25 @@ pub fn prepare(registry: &Registry, module: &str, build: Build) -> Option<Prepar
     let mut description = builder.finish();
     sort_description(&mut description).ok()?;
     let names = function_names(&description);
-    registry.set_loaded(module, key, "0.1.0", u64::from(key.id), Box::<Linked>::default(), names);
-    let declare = description.types.iter().map(|state| state.declare).collect();
-    Some(PreparedVersion { module: module.to_owned(), key, description, declare })
+    registry.set_loaded(
+        module,
+        key,
+        "0.1.0",
+        u64::from(key.id),
+        Box::<Linked>::default(),
+        names,
+    );
+    let declare = description
+        .types
+        .iter()
+        .map(|state| state.declare)
+        .collect();
+    Some(PreparedVersion {
+        module: module.to_owned(),
+        key,
+        description,
+        declare,
+    })
 }
 
 /// What becomes of a version that drained: its code is closed and it is forgotten.
@@ -125,7 +147,9 @@ impl LinkedHost {
                 std::hint::black_box(bytes);
             }
         };
-        std::thread::Builder::new().name("pipe-write".into()).spawn(pipe)?;
+        std::thread::Builder::new()
+            .name("pipe-write".into())
+            .spawn(pipe)?;
         let config = HostConfig {
             modules: vec![(module.to_owned(), 0)],
             backends: vec![Box::new(LinkedBackend { build, loads: 0 })],
@@ -135,7 +159,12 @@ impl LinkedHost {
             wait_for_modules: false,
         };
         let host = Host::start(config, inbox, outbox)?;
-        let mut linked = Self { host, requests, module, loads: 0 };
+        let mut linked = Self {
+            host,
+            requests,
+            module,
+            loads: 0,
+        };
         linked.request_load();
         let start = Instant::now();
         while linked.active().is_none() {

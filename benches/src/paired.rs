@@ -45,7 +45,11 @@ pub fn measure(
 pub fn of_pairs(pairs: &[(Duration, Duration)]) -> Paired {
     let nanoseconds = |time: Duration| time.as_nanos() as f64;
     let of = |figure: fn(f64, f64) -> f64| {
-        median(pairs.iter().map(|(ours, peer)| figure(nanoseconds(*ours), nanoseconds(*peer))))
+        median(
+            pairs
+                .iter()
+                .map(|(ours, peer)| figure(nanoseconds(*ours), nanoseconds(*peer))),
+        )
     };
     Paired {
         ours: of(|ours, _| ours),
@@ -70,7 +74,12 @@ impl Paired {
 
 impl fmt::Display for Paired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ours, peer, difference, ratio } = *self;
+        let Self {
+            ours,
+            peer,
+            difference,
+            ratio,
+        } = *self;
         write!(
             f,
             "{}, peer {}, difference {}, ratio {ratio:.4}",
@@ -105,7 +114,10 @@ pub fn quantile(values: impl IntoIterator<Item = f64>, share: f64) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1) as f64;
-    values.get((last * share).round() as usize).copied().unwrap_or(f64::NAN)
+    values
+        .get((last * share).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -115,7 +127,11 @@ mod tests {
     #[test]
     fn an_outlier_moves_nothing() {
         let micros = Duration::from_micros;
-        let pairs = [(micros(30), micros(10)), (micros(31), micros(10)), (micros(9000), micros(10))];
+        let pairs = [
+            (micros(30), micros(10)),
+            (micros(31), micros(10)),
+            (micros(9000), micros(10)),
+        ];
         let paired = of_pairs(&pairs);
         assert_eq!((paired.ours, paired.ratio), (31_000.0, 3.1));
         assert_eq!(paired.each(10).difference, 2_100.0);

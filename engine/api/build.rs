@@ -11,11 +11,19 @@ fn main() {
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=build.rs");
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = Command::new(rustc).arg("-vV").output().map(|output| output.stdout);
+    let version = Command::new(rustc)
+        .arg("-vV")
+        .output()
+        .map(|output| output.stdout);
     let version = String::from_utf8_lossy(&version.unwrap_or_default()).into_owned();
     let mut hasher = DefaultHasher::new();
     version.hash(&mut hasher);
-    for name in ["TARGET", "OPT_LEVEL", "PROFILE", "CARGO_CFG_DEBUG_ASSERTIONS"] {
+    for name in [
+        "TARGET",
+        "OPT_LEVEL",
+        "PROFILE",
+        "CARGO_CFG_DEBUG_ASSERTIONS",
+    ] {
         env::var(name).ok().hash(&mut hasher);
     }
     hash_dir(Path::new("src"), &mut hasher);
@@ -25,8 +33,12 @@ fn main() {
 }
 
 fn hash_dir(dir: &Path, hasher: &mut DefaultHasher) {
-    let mut paths: Vec<_> =
-        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     paths.sort();
     for path in paths {
         if path.is_dir() {

@@ -71,7 +71,9 @@ struct RunArguments {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is no number of seconds"))?;
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("`{text}` is no number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text} seconds is out of range"))
 }
 
@@ -82,7 +84,11 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors: clap prints them on standard output.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match arguments.command {
@@ -92,7 +98,6 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Host) => host::main(),
     }
 }
-
 
 fn run(arguments: RunArguments) -> ExitCode {
     match prepare(&arguments) {
@@ -122,7 +127,7 @@ fn run(arguments: RunArguments) -> ExitCode {
 
 fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
     let file = project::find_config(arguments.config.as_deref())?;
-    let config = Config::read(&file, arguments.profile.as_deref())?;
+    let config = Config::read(&file, arguments.profile.as_deref()).map_err(|error| *error)?;
     let project = Project::around(&file)?;
     Ok((project, config))
 }

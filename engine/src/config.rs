@@ -108,17 +108,25 @@ pub(crate) enum ConfigError {
 impl Config {
     /// Reads a file and chooses a profile (`None` for `dev`, which need not be
     /// written down).
-    pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.display().to_string(),
-            source,
+    pub(crate) fn read(path: &Path, profile: Option<&str>) -> Result<Self, Box<ConfigError>> {
+        let text = std::fs::read_to_string(path).map_err(|source| {
+            Box::new(ConfigError::Unreadable {
+                path: path.display().to_string(),
+                source,
+            })
         })?;
         Self::parse(&path.display().to_string(), text, profile)
     }
 
-    fn parse(path: &str, text: String, profile: Option<&str>) -> Result<Self, ConfigError> {
+    fn parse(path: &str, text: String, profile: Option<&str>) -> Result<Self, Box<ConfigError>> {
         let file: File = ron::from_str(&text).map_err(|error| {
-            wrong(path, &text, error.span.start, error.code.to_string(), help(&error.code))
+            wrong(
+                path,
+                &text,
+                error.span.start,
+                error.code.to_string(),
+                help(&error.code),
+            )
         })?;
         let name = profile.unwrap_or(DEFAULT_PROFILE);
         let chosen = match file.profiles.get(name) {
@@ -127,7 +135,7 @@ impl Config {
             None => {
                 let known: Vec<_> = file.profiles.keys().map(String::as_str).collect();
                 let (name, known) = (name.to_owned(), known.join(", "));
-                return Err(ConfigError::NoProfile { name, known });
+                return Err(Box::new(ConfigError::NoProfile { name, known }));
             }
         };
         let value = |message: String, needle: &str| {
@@ -147,18 +155,27 @@ impl Config {
                 );
                 return Err(value(message, &quoted));
             }
-            if file.modules[..index].iter().any(|other| other.name == module.name) {
+            if file.modules[..index]
+                .iter()
+                .any(|other| other.name == module.name)
+            {
                 let message = format!("module `{}` is listed twice", module.name);
                 return Err(value(message, &quoted));
             }
         }
-        Ok(Self { profile: name.to_owned(), frame_rate, modules: file.modules })
+        Ok(Self {
+            profile: name.to_owned(),
+            frame_rate,
+            modules: file.modules,
+        })
     }
 }
 
 fn is_identifier(name: &str) -> bool {
     let mut characters = name.chars();
-    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_')
 }
 
@@ -178,15 +195,18 @@ fn wrong(
     at: ron::error::Position,
     message: String,
     help: Option<String>,
-) -> ConfigError {
-    let line_start: usize =
-        text.split_inclusive('\n').take(at.line.saturating_sub(1)).map(str::len).sum();
+) -> Box<ConfigError> {
+    let line_start: usize = text
+        .split_inclusive('\n')
+        .take(at.line.saturating_sub(1))
+        .map(str::len)
+        .sum();
     let column: usize = text[line_start..]
         .chars()
         .take(at.col.saturating_sub(1))
         .map(char::len_utf8)
         .sum();
-    ConfigError::Wrong {
+    Box::new(ConfigError::Wrong {
         path: path.to_owned(),
         line: at.line,
         column: at.col,
@@ -194,14 +214,18 @@ fn wrong(
         text: NamedSource::new(path, text.to_owned()),
         span: SourceSpan::from((line_start + column).min(text.len())),
         help,
-    }
+    })
 }
 
 /// The nearest valid name for a name that is not.
 fn help(error: &ron::Error) -> Option<String> {
     let (found, expected): (&str, &[&str]) = match error {
-        ron::Error::NoSuchStructField { found, expected, .. }
-        | ron::Error::NoSuchEnumVariant { found, expected, .. } => (found, expected),
+        ron::Error::NoSuchStructField {
+            found, expected, ..
+        }
+        | ron::Error::NoSuchEnumVariant {
+            found, expected, ..
+        } => (found, expected),
         _ => return None,
     };
     let nearest = expected.iter().min_by_key(|name| distance(found, name))?;
@@ -229,9 +253,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, profile: Option<&str>) -> Result<Config, String> {
-        Config::parse("engine.ron", text.to_owned(), profile).map_err(|error| match error {
-            ConfigError::Wrong { help: Some(help), .. } => format!("{error} {help}"),
-            error => error.to_string(),
+        Config::parse("engine.ron", text.to_owned(), profile).map_err(|error| match &*error {
+            ConfigError::Wrong {
+                help: Some(help), ..
+            } => format!("{error} {help}"),
+            _ => error.to_string(),
         })
     }
 
@@ -259,11 +285,27 @@ mod tests {
                 assert!(error.contains(part), "{to}: {error}");
             }
         };
-        check("frame_rate: 30", "frame_rat: 30", &["engine.ron:2:", "did you mean `frame_rate`?"]);
-        check("kind: native", "kind: nativ", &["engine.ron:3:", "did you mean `native`?"]);
+        check(
+            "frame_rate: 30",
+            "frame_rat: 30",
+            &["engine.ron:2:", "did you mean `frame_rate`?"],
+        );
+        check(
+            "kind: native",
+            "kind: nativ",
+            &["engine.ron:3:", "did you mean `native`?"],
+        );
         check("frame_rate: 30", "frame_rate: \"x\"", &["engine.ron:2:"]);
-        check("frame_rate: 30", "frame_rate: 0", &["engine.ron:2:", "1 to 1000"]);
-        check("\"game_logic\", kind", "\"game logic\", kind", &["engine.ron:3:", "underscores"]);
+        check(
+            "frame_rate: 30",
+            "frame_rate: 0",
+            &["engine.ron:2:", "1 to 1000"],
+        );
+        check(
+            "\"game_logic\", kind",
+            "\"game logic\", kind",
+            &["engine.ron:3:", "underscores"],
+        );
         check("modules: [", "modules: [[", &["engine.ron:3:"]);
         check(GOOD, "", &["engine.ron:1:"]);
     }

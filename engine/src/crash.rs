@@ -19,7 +19,10 @@ pub(crate) struct LastWords {
 /// Reads the line that the handler wrote.
 pub(crate) fn parse(line: &str) -> Option<LastWords> {
     let (version, function) = line.strip_prefix(MARK)?.trim().split_once(' ')?;
-    Some(LastWords { version: version.parse().ok()?, function: function.parse().ok()? })
+    Some(LastWords {
+        version: version.parse().ok()?,
+        function: function.parse().ok()?,
+    })
 }
 
 #[cfg(unix)]
@@ -34,8 +37,13 @@ mod unix {
 
     use super::MARK;
 
-    const SIGNALS: [libc::c_int; 5] =
-        [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
+    const SIGNALS: [libc::c_int; 5] = [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGILL,
+        libc::SIGFPE,
+        libc::SIGABRT,
+    ];
 
     /// Installs the handler for this process.
     pub(crate) fn install() {
@@ -77,7 +85,10 @@ mod unix {
 
     impl Default for Line {
         fn default() -> Self {
-            Self { bytes: [0; 64], length: 0 }
+            Self {
+                bytes: [0; 64],
+                length: 0,
+            }
         }
     }
 

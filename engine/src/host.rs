@@ -54,26 +54,37 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let setup: HostSetup = wire::read(&mut from)?;
     let (inbox, received) = bounded(QUEUE);
     let (outbox, to_send): (Sender<FromHost>, Receiver<FromHost>) = bounded(QUEUE);
-    std::thread::Builder::new().name("pipe-read".into()).spawn(move || receive(&mut from, &inbox))?;
-    let writer = std::thread::Builder::new().name("pipe-write".into()).spawn(move || {
-        // The log sink keeps a sender for as long as the process lives, so the
-        // channel never closes: `Finished` is the last message.
-        for message in to_send {
-            let last = message == FromHost::Finished;
-            if wire::write(&mut to, &message).is_err() || last {
-                return;
+    std::thread::Builder::new()
+        .name("pipe-read".into())
+        .spawn(move || receive(&mut from, &inbox))?;
+    let writer = std::thread::Builder::new()
+        .name("pipe-write".into())
+        .spawn(move || {
+            // The log sink keeps a sender for as long as the process lives, so the
+            // channel never closes: `Finished` is the last message.
+            for message in to_send {
+                let last = message == FromHost::Finished;
+                if wire::write(&mut to, &message).is_err() || last {
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     let native = setup
         .modules
         .iter()
-        .map(|(name, library)| NativeModule { name: name.clone(), library: library.clone() })
+        .map(|(name, library)| NativeModule {
+            name: name.clone(),
+            library: library.clone(),
+        })
         .collect();
     let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend)];
     let config = HostConfig {
-        modules: setup.modules.into_iter().map(|(name, _)| (name, 0)).collect(),
+        modules: setup
+            .modules
+            .into_iter()
+            .map(|(name, _)| (name, 0))
+            .collect(),
         backends,
         assets: setup.assets,
         frame_rate: setup.frame_rate,

@@ -28,7 +28,9 @@ pub(crate) fn find_config(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(given) = given {
         return Ok(given.to_path_buf());
     }
-    let here = std::env::current_dir().into_diagnostic().wrap_err("there is no current folder")?;
+    let here = std::env::current_dir()
+        .into_diagnostic()
+        .wrap_err("there is no current folder")?;
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     here.ancestors()
         .chain(built_from)
@@ -57,18 +59,37 @@ impl Project {
             .or(Path::new(env!("CARGO_MANIFEST_DIR")).parent())
             .unwrap_or(&assets)
             .to_path_buf();
-        let engine = std::env::current_exe().into_diagnostic().wrap_err("this program has no path")?;
+        let engine = std::env::current_exe()
+            .into_diagnostic()
+            .wrap_err("this program has no path")?;
         let libraries = engine.parent().unwrap_or(Path::new("/")).to_path_buf();
-        let directory = libraries.file_name().and_then(|name| name.to_str()).unwrap_or("debug");
-        let cargo_profile = if directory == "debug" { "dev" } else { directory }.to_owned();
+        let directory = libraries
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("debug");
+        let cargo_profile = if directory == "debug" {
+            "dev"
+        } else {
+            directory
+        }
+        .to_owned();
         let target = libraries.parent().unwrap_or(&libraries).to_path_buf();
         // Built for a named target: target/TRIPLE/debug.
-        let target = if target.file_name().is_some_and(|name| name == env!("LIVELOOP_TARGET")) {
+        let target = if target
+            .file_name()
+            .is_some_and(|name| name == env!("LIVELOOP_TARGET"))
+        {
             target.parent().unwrap_or(&target).to_path_buf()
         } else {
             target
         };
-        Ok(Self { root, assets, target, libraries, cargo_profile })
+        Ok(Self {
+            root,
+            assets,
+            target,
+            libraries,
+            cargo_profile,
+        })
     }
 }
 
@@ -76,16 +97,23 @@ impl Project {
 /// name if cargo cannot tell (a shipped game has no manifests).
 pub(crate) fn package_in(root: &Path, folder: &Path) -> String {
     let manifest = root.join(folder).join("Cargo.toml");
-    let metadata =
-        cargo_metadata::MetadataCommand::new().manifest_path(root.join("Cargo.toml")).no_deps().exec();
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .no_deps()
+        .exec();
     let package = metadata.ok().and_then(|metadata| {
         let same = |path: &cargo_metadata::camino::Utf8PathBuf| {
             path.as_std_path().canonicalize().ok() == manifest.canonicalize().ok()
         };
-        let package = metadata.packages.iter().find(|package| same(&package.manifest_path))?;
+        let package = metadata
+            .packages
+            .iter()
+            .find(|package| same(&package.manifest_path))?;
         Some(package.name.to_string())
     });
     package.unwrap_or_else(|| {
-        folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        folder
+            .file_name()
+            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     })
 }

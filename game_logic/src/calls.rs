@@ -33,7 +33,10 @@ pub fn score(world: &mut World) -> u64 {
 pub fn spawn_drones(world: &mut World, count: u32) -> u32 {
     let count = count.min(MOST_AT_ONCE);
     let ship = ship_position(world);
-    let (tuning, arena) = (world.resource::<Tuning>().clone(), world.resource::<Arena>().clone());
+    let (tuning, arena) = (
+        world.resource::<Tuning>().clone(),
+        world.resource::<Arena>().clone(),
+    );
     let mut rng = world.resource::<Rng>().clone();
     let drones: Vec<_> = (0..count)
         .map(|_| {
@@ -66,7 +69,10 @@ pub fn set_shields(world: &mut World, shields: i32) -> bool {
 /// Goes on to a wave, counted from 1. Drones that are there stay.
 pub fn set_wave(world: &mut World, number: u32) -> u32 {
     let number = number.max(1);
-    world.insert_resource(WaveProgress { number: number - 1, ..WaveProgress::default() });
+    world.insert_resource(WaveProgress {
+        number: number - 1,
+        ..WaveProgress::default()
+    });
     number
 }
 
@@ -100,7 +106,10 @@ pub fn path_length(steps: u64) -> u64 {
 
 fn ship_position(world: &mut World) -> Vec2 {
     let mut ships = world.query_filtered::<&Position, With<Ship>>();
-    ships.iter(world).next().map_or(Vec2::ZERO, |position| position.0)
+    ships
+        .iter(world)
+        .next()
+        .map_or(Vec2::ZERO, |position| position.0)
 }
 
 #[cfg(test)]

@@ -23,10 +23,19 @@ impl Client {
     pub fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket)
             .unwrap_or_else(|error| panic!("no engine at {}: {error}", socket.display()));
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a limit");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a socket takes a limit");
         let reader = BufReader::new(stream.try_clone().expect("a socket can be cloned"));
-        let mut client = Self { writer: stream, reader, last_id: 0 };
-        client.send(&Request::Hello { protocol: PROTOCOL_VERSION, client: "test".to_owned() });
+        let mut client = Self {
+            writer: stream,
+            reader,
+            last_id: 0,
+        };
+        client.send(&Request::Hello {
+            protocol: PROTOCOL_VERSION,
+            client: "test".to_owned(),
+        });
         match client.next() {
             Event::Welcome { .. } => client,
             other => panic!("the engine answered hello with {other:?}"),

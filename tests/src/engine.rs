@@ -46,7 +46,9 @@ impl<'a> Engine<'a> {
         engine.log.wait(0, "that the game was loaded", |line| {
             line == "[INFO] Module 'game_logic' loaded (v1)"
         });
-        engine.wait("running frames", |status| (status.engine.frame > 0).then_some(()));
+        engine.wait("running frames", |status| {
+            (status.engine.frame > 0).then_some(())
+        });
         engine
     }
 
@@ -64,7 +66,13 @@ impl<'a> Engine<'a> {
             .spawn()
             .expect("the engine can be started");
         let log = Log::read(child.stderr.take().expect("standard error is a pipe"));
-        Self { scratch, pid: child.id(), log, socket, child }
+        Self {
+            scratch,
+            pid: child.id(),
+            log,
+            socket,
+            child,
+        }
     }
 
     // What it says.
@@ -80,7 +88,10 @@ impl<'a> Engine<'a> {
     /// Waits until the status satisfies `is_it`; it is sent ten times a second and
     /// whenever something changes.
     pub fn wait<T>(&self, what: &str, is_it: impl Fn(&Status) -> Option<T>) -> T {
-        let wanted = Subscription { status: true, ..Subscription::default() };
+        let wanted = Subscription {
+            status: true,
+            ..Subscription::default()
+        };
         let mut client = Client::subscribe(&self.socket, wanted);
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -100,7 +111,9 @@ impl<'a> Engine<'a> {
     /// Waits until `frames` more frames have run.
     pub fn run_frames(&self, frames: u64) {
         let goal = self.dump().engine.frame + frames;
-        self.wait("frames", |status| (status.engine.frame >= goal).then_some(()));
+        self.wait("frames", |status| {
+            (status.engine.frame >= goal).then_some(())
+        });
     }
 
     /// The one module.
@@ -134,13 +147,18 @@ impl<'a> Engine<'a> {
     /// Calls a function whose result is a number.
     pub fn number(&self, function: &str) -> i64 {
         let result = self.call(function, &[]);
-        result.as_i64().unwrap_or_else(|| panic!("`{function}` gave {result}"))
+        result
+            .as_i64()
+            .unwrap_or_else(|| panic!("`{function}` gave {result}"))
     }
 
     /// Calls a function whose result is a text.
     pub fn text(&self, function: &str) -> String {
         let result = self.call(function, &[]);
-        result.as_str().unwrap_or_else(|| panic!("`{function}` gave {result}")).to_owned()
+        result
+            .as_str()
+            .unwrap_or_else(|| panic!("`{function}` gave {result}"))
+            .to_owned()
     }
 
     /// Begins a call that will be answered later.
@@ -160,7 +178,11 @@ impl<'a> Engine<'a> {
     /// Waits for the entry after `seq`.
     pub fn reload_after(&self, seq: u64) -> ReloadStatus {
         self.wait("the next reload", |status| {
-            status.reloads.iter().find(|reload| reload.seq > seq).cloned()
+            status
+                .reloads
+                .iter()
+                .find(|reload| reload.seq > seq)
+                .cloned()
         })
     }
 
@@ -174,7 +196,11 @@ impl<'a> Engine<'a> {
     /// [`Engine::edit`] that must be applied.
     pub fn apply(&self, file: &str, from: &str, to: &str) -> ReloadStatus {
         let reload = self.edit(file, from, to);
-        assert_eq!(reload.outcome, ReloadOutcome::Applied, "`{from}` -> `{to}`: {reload:#?}");
+        assert_eq!(
+            reload.outcome,
+            ReloadOutcome::Applied,
+            "`{from}` -> `{to}`: {reload:#?}"
+        );
         reload
     }
 
@@ -212,12 +238,18 @@ impl<'a> Engine<'a> {
 }
 
 impl Drop for Engine<'_> {
-    #[expect(clippy::print_stderr, reason = "a failed test shows what the engine said")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed test shows what the engine said"
+    )]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let lines = self.log.since(0);
             let first = lines.len().saturating_sub(SHOWN_LINES);
-            eprintln!("--- the engine's last lines ---\n{}\n---", lines[first..].join("\n"));
+            eprintln!(
+                "--- the engine's last lines ---\n{}\n---",
+                lines[first..].join("\n")
+            );
         }
         // After `finish` both are no-ops. A host ends with its supervisor.
         let _ = self.child.kill();
@@ -256,10 +288,19 @@ fn call_request(id: u64, function: &str, arguments: &[&str]) -> Request {
 
 /// The one module of a status.
 pub fn module(status: &Status) -> ModuleStatus {
-    status.modules.iter().find(|module| module.name == MODULE).cloned().unwrap_or_default()
+    status
+        .modules
+        .iter()
+        .find(|module| module.name == MODULE)
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// States of all versions that are listed, with their numbers.
 pub fn states(status: &Status) -> Vec<(u32, VersionState)> {
-    module(status).versions.iter().map(|version| (version.version, version.state)).collect()
+    module(status)
+        .versions
+        .iter()
+        .map(|version| (version.version, version.state))
+        .collect()
 }

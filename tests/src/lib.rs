@@ -16,7 +16,11 @@
 //! deadline of [`PATIENCE`], so that a failure ends and shows the engine's log.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::missing_panics_doc, reason = "a harness fails by panicking")]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    reason = "a harness fails by panicking"
+)]
 
 use std::time::Duration;
 

@@ -30,7 +30,9 @@ impl Log {
         std::thread::spawn(move || {
             for line in BufReader::new(from).split(b'\n') {
                 let Ok(line) = line else { break };
-                lock(&shared).lines.push(String::from_utf8_lossy(&line).into_owned());
+                lock(&shared)
+                    .lines
+                    .push(String::from_utf8_lossy(&line).into_owned());
                 shared.changed.notify_all();
             }
             lock(&shared).is_over = true;
@@ -87,8 +89,16 @@ impl Log {
         what: &str,
     ) -> MutexGuard<'a, State> {
         let left = deadline.saturating_duration_since(Instant::now());
-        assert!(!left.is_zero(), "waited {} s for {what}", PATIENCE.as_secs());
-        self.0.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+        assert!(
+            !left.is_zero(),
+            "waited {} s for {what}",
+            PATIENCE.as_secs()
+        );
+        self.0
+            .changed
+            .wait_timeout(state, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 }
 

@@ -23,7 +23,9 @@ impl Files {
         is_left_out: &dyn Fn(&Path) -> bool,
     ) -> io::Result<()> {
         for found in walk(folder)? {
-            let hidden = found.components().any(|part| part.as_os_str().as_encoded_bytes()[0] == b'.');
+            let hidden = found
+                .components()
+                .any(|part| part.as_os_str().as_encoded_bytes()[0] == b'.');
             if !hidden && !found.ancestors().any(is_left_out) {
                 // Gone since it was listed: someone else works in there.
                 if let Ok(content) = fs::read(folder.join(&found)) {

@@ -34,7 +34,11 @@ impl Watched {
     /// Waits until it has ended (a parent may still have to take note).
     pub fn wait_for_end(&self) {
         let Some(handle) = &self.handle else { return };
-        let mut poll = libc::pollfd { fd: handle.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        let mut poll = libc::pollfd {
+            fd: handle.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
         // SAFETY: one valid `pollfd`, which outlives the call.
         let ready = unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis() as i32) };
         assert_eq!(ready, 1, "process {} still runs", self.pid);
@@ -63,13 +67,17 @@ pub fn threads(pid: u32) -> usize {
 }
 
 fn entries(pid: u32, folder: &str) -> usize {
-    fs::read_dir(format!("/proc/{pid}/{folder}")).expect("the process runs").count()
+    fs::read_dir(format!("/proc/{pid}/{folder}"))
+        .expect("the process runs")
+        .count()
 }
 
 /// Processes whose executable is `file`, with their arguments.
 pub fn running(file: &std::path::Path) -> Vec<(u32, String)> {
     let entries = fs::read_dir("/proc").expect("there is a /proc");
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid: &u32| {
         fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|executable| executable == file)
     })

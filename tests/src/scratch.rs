@@ -52,16 +52,24 @@ impl Scratch {
         turn.lock().expect("the lock can be waited for");
 
         let root = base.join("workspace");
-        let changed = wanted(original, game).write_to(&root).expect("the copy can be written");
+        let changed = wanted(original, game)
+            .write_to(&root)
+            .expect("the copy can be written");
         let temporary = std::env::temp_dir().join(format!("liveloop-e2e-{}", std::process::id()));
         let _ = fs::remove_dir_all(&temporary);
         fs::create_dir_all(&temporary).expect("a temporary folder can be made");
-        let scratch = Self { root, target: base.join("target"), temporary, _turn: turn };
+        let scratch = Self {
+            root,
+            target: base.join("target"),
+            temporary,
+            _turn: turn,
+        };
         if !scratch.target.is_dir() {
             seed(&own_target, &scratch.target, original);
         }
         static BUILT: AtomicBool = AtomicBool::new(false);
-        let is_of_the_game = |path: &PathBuf| path.starts_with("game_logic") || path.starts_with("assets");
+        let is_of_the_game =
+            |path: &PathBuf| path.starts_with("game_logic") || path.starts_with("assets");
         if !changed.iter().all(is_of_the_game) || !BUILT.load(Ordering::Relaxed) {
             scratch.cargo(&["build"]);
             BUILT.store(true, Ordering::Relaxed);
@@ -117,7 +125,11 @@ impl Scratch {
     /// Replaces the one place where `from` stands and saves.
     pub fn edit(&self, file: &str, from: &str, to: &str) {
         let text = self.read(file);
-        assert_eq!(text.matches(from).count(), 1, "`{from}` must stand in {file} once");
+        assert_eq!(
+            text.matches(from).count(),
+            1,
+            "`{from}` must stand in {file} once"
+        );
         self.save(file, &text.replacen(from, to, 1));
     }
 
@@ -143,15 +155,24 @@ impl Drop for Scratch {
 
 fn is_foreign(name: &str) -> bool {
     FOREIGN.contains(&name)
-        || ["CARGO_PKG_", "CARGO_BIN_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        || [
+            "CARGO_PKG_",
+            "CARGO_BIN_",
+            "CARGO_MANIFEST_",
+            "CARGO_CRATE_",
+            "CARGO_PRIMARY_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The target folder that this test was built into: `target` of `target/debug/deps/x`.
 fn own_target() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its file");
-    test.ancestors().nth(3).expect("tests lie in target/PROFILE/deps").to_path_buf()
+    test.ancestors()
+        .nth(3)
+        .expect("tests lie in target/PROFILE/deps")
+        .to_path_buf()
 }
 
 fn wanted(original: &Path, game: Game) -> Files {
@@ -164,14 +185,20 @@ fn wanted(original: &Path, game: Game) -> Files {
             || (replaced && game == Game::Tiny)
     };
     let read = "the workspace can be read";
-    files.add(original, Path::new(""), &is_left_out).expect(read);
+    files
+        .add(original, Path::new(""), &is_left_out)
+        .expect(read);
     // The tests themselves need not be built there.
     files.put("tests/src/lib.rs", "//! Empty.\n");
     if game == Game::Tiny {
         let tiny = original.join("tests/game");
         let assets = |path: &Path| path == Path::new("assets");
-        files.add(&tiny, Path::new("game_logic"), &assets).expect(read);
-        files.add(&tiny.join("assets"), Path::new("assets"), &|_| false).expect(read);
+        files
+            .add(&tiny, Path::new("game_logic"), &assets)
+            .expect(read);
+        files
+            .add(&tiny.join("assets"), Path::new("assets"), &|_| false)
+            .expect(read);
     }
     files
 }
@@ -182,7 +209,10 @@ fn wanted(original: &Path, game: Game) -> Files {
 fn seed(from: &Path, to: &Path, original: &Path) {
     let own = own_crates(original);
     for folder in ["deps", ".fingerprint", "build"] {
-        let entries = fs::read_dir(from.join("debug").join(folder)).into_iter().flatten().flatten();
+        let entries = fs::read_dir(from.join("debug").join(folder))
+            .into_iter()
+            .flatten()
+            .flatten();
         for entry in entries {
             let name = entry.file_name().to_string_lossy().into_owned();
             let bare = name.strip_prefix("lib").unwrap_or(&name);
@@ -191,7 +221,11 @@ fn seed(from: &Path, to: &Path, original: &Path) {
             }
             let to = to.join("debug").join(folder).join(&name);
             // Libraries are never written in place, so they can be shared.
-            let _ = copy(&entry.path(), &to, folder == "deps" && !name.ends_with(".d"));
+            let _ = copy(
+                &entry.path(),
+                &to,
+                folder == "deps" && !name.ends_with(".d"),
+            );
         }
     }
 }
@@ -199,8 +233,11 @@ fn seed(from: &Path, to: &Path, original: &Path) {
 fn own_crates(original: &Path) -> Vec<String> {
     let mut own = vec!["engine".to_owned()];
     for folder in ["inspector", "game_logic", "tests", "benches"] {
-        let manifest = fs::read_to_string(original.join(folder).join("Cargo.toml")).unwrap_or_default();
-        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \""));
+        let manifest =
+            fs::read_to_string(original.join(folder).join("Cargo.toml")).unwrap_or_default();
+        let name = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \""));
         own.extend(name.map(|name| name.trim_end_matches('"').replace('-', "_")));
     }
     own
@@ -224,5 +261,8 @@ fn copy(from: &Path, to: &Path, may_link: bool) -> std::io::Result<()> {
     }
     fs::copy(from, to)?;
     let modified = fs::metadata(from)?.modified()?;
-    File::options().append(true).open(to)?.set_modified(modified)
+    File::options()
+        .append(true)
+        .open(to)?
+        .set_modified(modified)
 }

@@ -42,7 +42,14 @@ pub fn schedule() -> Schedule {
             (s::read_clock, s::steer_seekers).chain(),
             (s::attract_rocks, s::integrate, s::confine, s::spin).chain(),
             (s::cool_guns, s::fire, s::age, s::rebuild_grid).chain(),
-            (s::find_hits, s::apply_hits, s::regenerate, s::slow_sparks, s::heat).chain(),
+            (
+                s::find_hits,
+                s::apply_hits,
+                s::regenerate,
+                s::slow_sparks,
+                s::heat,
+            )
+                .chain(),
             (s::count_alive, s::follow, s::blink_hurt).chain(),
             (s::draw_dots, s::draw_hud).chain(),
         )
@@ -59,11 +66,25 @@ pub fn schedule_at_rest() -> Schedule {
             (s::read_clock, s::steer_seekers).chain(),
             (s::attract_rocks, s::integrate, s::confine, s::spin).chain(),
             (s::cool_guns, s::fire, s::age, s::rebuild_grid).chain(),
-            (s::find_hits, s::apply_hits, s::regenerate, s::slow_sparks, s::heat).chain(),
+            (
+                s::find_hits,
+                s::apply_hits,
+                s::regenerate,
+                s::slow_sparks,
+                s::heat,
+            )
+                .chain(),
             (s::count_alive, s::follow, s::blink_hurt).chain(),
             (s::draw_dots, s::draw_hud).chain(),
             (r::split_rocks, r::reload_guns, r::flee, r::flock, r::drag).chain(),
-            (r::leak_heat, r::heal_fully, r::limit_speed, r::dim_sparks, r::end_round).chain(),
+            (
+                r::leak_heat,
+                r::heal_fully,
+                r::limit_speed,
+                r::dim_sparks,
+                r::end_round,
+            )
+                .chain(),
         )
             .chain()
             .distributive_run_if(r::running),

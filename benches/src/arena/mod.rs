@@ -33,7 +33,13 @@ pub fn module(m: &mut ModuleBuilder) {
             (
                 (s::attract_rocks, s::integrate, s::confine, s::spin),
                 (s::cool_guns, s::fire, s::age, s::rebuild_grid),
-                (s::find_hits, s::apply_hits, s::regenerate, s::slow_sparks, s::heat),
+                (
+                    s::find_hits,
+                    s::apply_hits,
+                    s::regenerate,
+                    s::slow_sparks,
+                    s::heat,
+                ),
             ),
         )
         .systems(PostUpdate, (s::count_alive, s::follow, s::blink_hurt))
@@ -53,11 +59,23 @@ pub fn module_at_rest(m: &mut ModuleBuilder) {
             (s::read_clock, s::steer_seekers),
             (s::attract_rocks, s::integrate, s::confine, s::spin),
             (s::cool_guns, s::fire, s::age, s::rebuild_grid),
-            (s::find_hits, s::apply_hits, s::regenerate, s::slow_sparks, s::heat),
+            (
+                s::find_hits,
+                s::apply_hits,
+                s::regenerate,
+                s::slow_sparks,
+                s::heat,
+            ),
             (s::count_alive, s::follow, s::blink_hurt),
             (s::draw_dots, s::draw_hud),
             (r::split_rocks, r::reload_guns, r::flee, r::flock, r::drag),
-            (r::leak_heat, r::heal_fully, r::limit_speed, r::dim_sparks, r::end_round),
+            (
+                r::leak_heat,
+                r::heal_fully,
+                r::limit_speed,
+                r::dim_sparks,
+                r::end_round,
+            ),
         )
             .run_if(r::running),
     );

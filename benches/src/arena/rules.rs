@@ -30,7 +30,10 @@ pub fn reload_guns(mut guns: Query<&mut Gun, Changed<Gun>>) {
 }
 
 /// Lets the hurt flee.
-pub fn flee(camera: Res<Camera>, mut hurt: Query<(&Position, &mut Velocity, &Health), With<Seeker>>) {
+pub fn flee(
+    camera: Res<Camera>,
+    mut hurt: Query<(&Position, &mut Velocity, &Health), With<Seeker>>,
+) {
     for (position, mut velocity, health) in &mut hurt {
         if health.current < 1.0 {
             velocity.x += position.x - camera.x;
@@ -39,7 +42,12 @@ pub fn flee(camera: Res<Camera>, mut hurt: Query<(&Position, &mut Velocity, &Hea
 }
 
 /// Keeps seekers together.
-pub fn flock(mut seekers: ParamSet<(Query<&Velocity, With<Seeker>>, Query<&mut Velocity, With<Seeker>>)>) {
+pub fn flock(
+    mut seekers: ParamSet<(
+        Query<&Velocity, With<Seeker>>,
+        Query<&mut Velocity, With<Seeker>>,
+    )>,
+) {
     let sum: f32 = seekers.p0().iter().map(|velocity| velocity.x).sum();
     for mut velocity in &mut seekers.p1() {
         velocity.x += sum * 1e-6;

@@ -163,26 +163,61 @@ pub fn populate(world: &mut World, count: usize) {
         (random as f32 / u32::MAX as f32 - 0.5) * 2.0 * range
     };
     let mut place = || {
-        let position = Position { x: next(HALF), y: next(HALF) };
-        (position, Velocity { x: next(60.0), y: next(60.0) }, next(1.0))
+        let position = Position {
+            x: next(HALF),
+            y: next(HALF),
+        };
+        (
+            position,
+            Velocity {
+                x: next(60.0),
+                y: next(60.0),
+            },
+            next(1.0),
+        )
     };
     for index in 0..count {
         let (position, velocity, chance) = place();
         let body = (position, velocity);
         match index % 10 {
-            0..3 => world.spawn((body, Rock { mass: 2.0 + chance }, Spin { angle: 0.0, speed: chance })),
+            0..3 => world.spawn((
+                body,
+                Rock { mass: 2.0 + chance },
+                Spin {
+                    angle: 0.0,
+                    speed: chance,
+                },
+            )),
             3..6 => world.spawn((
                 body,
-                Seeker { agility: 1.5 + chance },
-                Health { current: 50.0, max: 60.0 },
+                Seeker {
+                    agility: 1.5 + chance,
+                },
+                Health {
+                    current: 50.0,
+                    max: 60.0,
+                },
                 Heat::default(),
             )),
             6 => world.spawn((
                 body,
-                Gun { cooldown: 2.0 + chance, period: 4.0 },
-                Health { current: 90.0, max: 100.0 },
+                Gun {
+                    cooldown: 2.0 + chance,
+                    period: 4.0,
+                },
+                Health {
+                    current: 90.0,
+                    max: 100.0,
+                },
             )),
-            7 => world.spawn((body, Health { current: 20.0, max: 20.0 }, Heat::default())),
+            7 => world.spawn((
+                body,
+                Health {
+                    current: 20.0,
+                    max: 20.0,
+                },
+                Heat::default(),
+            )),
             _ => world.spawn((body, Spark { glow: 1.0 })),
         };
     }

@@ -4,8 +4,8 @@
 use engine_api::prelude::*;
 
 use super::state::{
-    Bullet, CELLS, Camera, Clock, Destroyed, Grid, Gun, HALF, Health, Heat, Hit, Lifetime, Position,
-    Rock, Score, Seeker, Spark, Spin, Velocity,
+    Bullet, CELLS, Camera, Clock, Destroyed, Grid, Gun, HALF, Health, Heat, Hit, Lifetime,
+    Position, Rock, Score, Seeker, Spark, Spin, Velocity,
 };
 
 /// Takes the time once.
@@ -83,17 +83,21 @@ pub fn fire(mut commands: Commands, mut guns: Query<(&Position, &Velocity, &mut 
         }
         gun.cooldown += gun.period;
         let speed = velocity.x.hypot(velocity.y).max(1.0);
-        let fast = Velocity { x: velocity.x / speed * 300.0, y: velocity.y / speed * 300.0 };
-        commands.spawn((*position, fast, Bullet { damage: 4.0 }, Lifetime { left: 1.0 }));
+        let fast = Velocity {
+            x: velocity.x / speed * 300.0,
+            y: velocity.y / speed * 300.0,
+        };
+        commands.spawn((
+            *position,
+            fast,
+            Bullet { damage: 4.0 },
+            Lifetime { left: 1.0 },
+        ));
     }
 }
 
 /// Ends what has lived long enough.
-pub fn age(
-    clock: Res<Clock>,
-    mut commands: Commands,
-    mut mortals: Query<(Entity, &mut Lifetime)>,
-) {
+pub fn age(clock: Res<Clock>, mut commands: Commands, mut mortals: Query<(Entity, &mut Lifetime)>) {
     for (entity, mut lifetime) in &mut mortals {
         lifetime.left -= clock.delta;
         if lifetime.left <= 0.0 {
@@ -132,7 +136,11 @@ pub fn find_hits(
             })
         });
         if let Some(target) = met {
-            hits.write(Hit { target, bullet: entity, damage: bullet.damage });
+            hits.write(Hit {
+                target,
+                bullet: entity,
+                damage: bullet.damage,
+            });
         }
     }
 }
@@ -201,7 +209,10 @@ pub fn follow(mut camera: ResMut<Camera>, guns: Query<&Position, With<Gun>>) {
 
 /// Counts what was hurt in this frame.
 pub fn blink_hurt(mut score: ResMut<Score>, hurt: Query<&Health, Changed<Health>>) {
-    score.hurt = hurt.iter().filter(|health| health.current < health.max).count() as u64;
+    score.hurt = hurt
+        .iter()
+        .filter(|health| health.current < health.max)
+        .count() as u64;
 }
 
 /// Draws what is near as dots.
@@ -222,7 +233,10 @@ pub fn draw_dots(
 
 /// Draws the points.
 pub fn draw_hud(score: Res<Score>, mut viewport: ResMut<Viewport>) {
-    let text = format!("{} alive, {} hurt, {} down", score.alive, score.hurt, score.destroyed);
+    let text = format!(
+        "{} alive, {} hurt, {} down",
+        score.alive, score.hurt, score.destroyed
+    );
     viewport.text(1, 0, &text, Color(255, 255, 255));
 }
 

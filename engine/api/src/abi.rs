@@ -60,7 +60,9 @@ pub const BUILD: u64 = {
     let mut number = 0_u64;
     let mut index = 0;
     while index < digits.len() {
-        number = number.wrapping_mul(10).wrapping_add((digits[index] - b'0') as u64);
+        number = number
+            .wrapping_mul(10)
+            .wrapping_add((digits[index] - b'0') as u64);
         index += 1;
     }
     number
@@ -91,7 +93,10 @@ mod tests {
     fn a_token_starts_with_the_magic_and_differs_by_build() {
         let token = AbiToken::CURRENT;
         assert_eq!(token.bytes()[..8], MAGIC);
-        let other = AbiToken { build: token.build ^ 1, ..token };
+        let other = AbiToken {
+            build: token.build ^ 1,
+            ..token
+        };
         assert_ne!(token.bytes(), other.bytes());
         assert_eq!(token.bytes(), AbiToken::CURRENT.bytes());
     }

@@ -26,12 +26,15 @@ pub struct AssetError {
 /// A parsed value, ready to become the resource.
 pub type ParsedAsset = Box<dyn FnOnce(&mut World) + Send>;
 
+/// Makes a value of text, or says what is wrong with the text.
+pub type AssetParser = Box<dyn Fn(&str) -> Result<ParsedAsset, AssetError> + Send + Sync>;
+
 /// An asset that a module wants.
 pub struct AssetRegistration {
     /// Path below the assets folder, with `/`.
     pub path: String,
     /// Parses and checks text. Runs off the frame loop.
-    pub parse: Box<dyn Fn(&str) -> Result<ParsedAsset, AssetError> + Send + Sync>,
+    pub parse: AssetParser,
 }
 
 impl AssetRegistration {
@@ -44,7 +47,11 @@ impl AssetRegistration {
             path: path.to_owned(),
             parse: Box::new(move |text| {
                 let value: T = parse(text)?;
-                check(&value).map_err(|message| AssetError { line: 0, column: 0, message })?;
+                check(&value).map_err(|message| AssetError {
+                    line: 0,
+                    column: 0,
+                    message,
+                })?;
                 Ok(Box::new(move |world| world.insert_resource(value)))
             }),
         }
@@ -59,7 +66,11 @@ fn parse<T: FromReflect + Typed + GetTypeRegistration>(text: &str) -> Result<T, 
         column: error.span.start.col as u32,
         message: error.code.to_string(),
     };
-    let whole = |message: String| AssetError { line: 0, column: 0, message };
+    let whole = |message: String| AssetError {
+        line: 0,
+        column: 0,
+        message,
+    };
     let mut deserializer = ron::Deserializer::from_str(text).map_err(wrong)?;
     let registration = registry
         .get(std::any::TypeId::of::<T>())
@@ -95,7 +106,11 @@ mod tests {
     }
 
     fn fast(tuning: &Tuning) -> Result<(), String> {
-        if tuning.speed > 0.0 { Ok(()) } else { Err("speed must be over 0".into()) }
+        if tuning.speed > 0.0 {
+            Ok(())
+        } else {
+            Err("speed must be over 0".into())
+        }
     }
 
     fn load(text: &str) -> Result<World, AssetError> {
@@ -113,8 +128,14 @@ mod tests {
         let expected = Tuning {
             speed: 2.5,
             waves: vec![
-                Wave { enemies: 3, name: "first".into() },
-                Wave { enemies: 4, name: String::new() },
+                Wave {
+                    enemies: 3,
+                    name: "first".into(),
+                },
+                Wave {
+                    enemies: 4,
+                    name: String::new(),
+                },
             ],
         };
         assert_eq!(*world.resource::<Tuning>(), expected);
@@ -123,7 +144,9 @@ mod tests {
     #[test]
     fn bad_text_says_what_and_where() {
         let check = |text: &str, line: u32, part: &str| {
-            let Err(error) = load(text) else { panic!("{text} was accepted") };
+            let Err(error) = load(text) else {
+                panic!("{text} was accepted")
+            };
             assert_eq!(error.line, line, "{error:?}");
             assert!(error.message.contains(part), "{error:?}");
         };

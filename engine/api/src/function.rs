@@ -237,26 +237,36 @@ mod tests {
         assert_eq!(registration.signature, "fn(i32, i32) -> i32");
         assert_eq!(registration.type_id, TypeId::of::<fn(i32, i32) -> i32>());
         // SAFETY: the type id says so.
-        let function: fn(i32, i32) -> i32 =
-            unsafe { std::mem::transmute(registration.pointer.0) };
+        let function: fn(i32, i32) -> i32 = unsafe { std::mem::transmute(registration.pointer.0) };
         assert_eq!(function(12, 5), 7);
     }
 
     #[test]
     fn dynamic_calls_check_their_arguments_and_catch_panics() {
         let damage = damage.register("damage");
-        assert_eq!(dynamic(&damage, &[Value::Int(9), Value::Int(4)]), Ok(Value::Int(5)));
+        assert_eq!(
+            dynamic(&damage, &[Value::Int(9), Value::Int(4)]),
+            Ok(Value::Int(5))
+        );
         assert_eq!(
             dynamic(&damage, &[Value::Int(9)]).unwrap_err().to_string(),
             "takes 2 arguments, got 1"
         );
         assert_eq!(
-            dynamic(&damage, &[Value::Int(9), Value::Str("x".into())]).unwrap_err().to_string(),
+            dynamic(&damage, &[Value::Int(9), Value::Str("x".into())])
+                .unwrap_err()
+                .to_string(),
             "argument 2: expected i32, got text"
         );
         let fails = fails.register("fails");
-        assert_eq!(dynamic(&fails, &[]), Err(CallError::Panicked("no luck today".into())));
+        assert_eq!(
+            dynamic(&fails, &[]),
+            Err(CallError::Panicked("no luck today".into()))
+        );
         let count = count.register("count");
-        assert!(matches!(dynamic(&count, &[Value::Int(2)]), Ok(Value::Int(_))));
+        assert!(matches!(
+            dynamic(&count, &[Value::Int(2)]),
+            Ok(Value::Int(_))
+        ));
     }
 }

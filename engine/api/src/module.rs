@@ -35,8 +35,13 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in order.
-    pub const ALL: [Self; 5] =
-        [Self::Startup, Self::PreUpdate, Self::Update, Self::PostUpdate, Self::Render];
+    pub const ALL: [Self; 5] = [
+        Self::Startup,
+        Self::PreUpdate,
+        Self::Update,
+        Self::PostUpdate,
+        Self::Render,
+    ];
 
     /// The stage's name.
     pub fn name(self) -> &'static str {
@@ -150,7 +155,7 @@ impl ModuleBuilder {
             },
             initialize: |_| false,
             remove: |_| {},
-            reflect: Some(|registry| registry.register::<T>()),
+            reflect: Some(TypeRegistry::register::<T>),
             end_frame: None,
         })
     }
@@ -170,7 +175,7 @@ impl ModuleBuilder {
             },
             initialize: init::<T>,
             remove: |world| drop(world.remove_resource::<T>()),
-            reflect: Some(|registry| registry.register::<T>()),
+            reflect: Some(TypeRegistry::register::<T>),
             end_frame: None,
         })
     }
@@ -206,7 +211,7 @@ impl ModuleBuilder {
             },
             initialize: init::<Messages<T>>,
             remove: |world| drop(world.remove_resource::<Messages<T>>()),
-            reflect: Some(|registry| registry.register::<T>()),
+            reflect: Some(TypeRegistry::register::<T>),
             end_frame: Some(|world| {
                 if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
                     messages.update();
@@ -231,29 +236,41 @@ impl ModuleBuilder {
         T: Resource + FromReflect + Typed + GetTypeRegistration + Default,
     {
         self.resource::<T>();
-        self.description.assets.push(AssetRegistration::new::<T>(path, check));
+        self.description
+            .assets
+            .push(AssetRegistration::new::<T>(path, check));
         self
     }
 
     /// Systems of a stage, in order.
     pub fn systems<M>(&mut self, stage: Stage, systems: impl IntoSystems<M>) -> &mut Self {
         let systems = systems.into_systems().into_vec();
-        self.description.systems.extend(systems.into_iter().map(|system| (stage, system)));
+        self.description
+            .systems
+            .extend(systems.into_iter().map(|system| (stage, system)));
         self
     }
 
     /// Systems that run each time `period` of game time has passed.
     pub fn every<M>(&mut self, period: Duration, systems: impl IntoSystems<M>) -> &mut Self {
         if period.is_zero() {
-            self.description.errors.push("`every` needs a period over zero".to_owned());
+            self.description
+                .errors
+                .push("`every` needs a period over zero".to_owned());
             return self;
         }
-        self.systems(Stage::PreUpdate, systems.into_systems().triggered(Trigger::Every(period)))
+        self.systems(
+            Stage::PreUpdate,
+            systems.into_systems().triggered(Trigger::Every(period)),
+        )
     }
 
     /// Systems that run when a key goes down.
     pub fn on_key<M>(&mut self, key: Key, systems: impl IntoSystems<M>) -> &mut Self {
-        self.systems(Stage::PreUpdate, systems.into_systems().triggered(Trigger::Pressed(key)))
+        self.systems(
+            Stage::PreUpdate,
+            systems.into_systems().triggered(Trigger::Pressed(key)),
+        )
     }
 
     /// An observer: a system whose first parameter is `On<Event>`.
@@ -263,14 +280,23 @@ impl ModuleBuilder {
         I: IntoObserverSystem<E, M>,
         I::System: Sync,
     {
-        self.description.observers.push(ObserverRegistration::new(observer));
+        self.description
+            .observers
+            .push(ObserverRegistration::new(observer));
         self
     }
 
     /// A function that can be called by name. See [`crate::function`].
     pub fn function<M>(&mut self, name: &str, function: impl ModuleFunction<M>) -> &mut Self {
-        if self.description.functions.iter().any(|other| other.name == name) {
-            self.description.errors.push(format!("function `{name}` is registered twice"));
+        if self
+            .description
+            .functions
+            .iter()
+            .any(|other| other.name == name)
+        {
+            self.description
+                .errors
+                .push(format!("function `{name}` is registered twice"));
             return self;
         }
         self.description.functions.push(function.register(name));
@@ -279,7 +305,10 @@ impl ModuleBuilder {
 
     fn state(&mut self, state: StateType) -> &mut Self {
         let types = &mut self.description.types;
-        if !types.iter().any(|other| other.kind == state.kind && other.stored == state.stored) {
+        if !types
+            .iter()
+            .any(|other| other.kind == state.kind && other.stored == state.stored)
+        {
             types.push(state);
         }
         self
@@ -331,7 +360,10 @@ mod tests {
         assert_eq!(description.types.len(), 4);
         assert_eq!(description.systems.len(), 4);
         assert_eq!(description.systems[1].1.conditions.len(), 1);
-        assert_eq!(description.systems[3].1.trigger, Trigger::Pressed(Key::Enter));
+        assert_eq!(
+            description.systems[3].1.trigger,
+            Trigger::Pressed(Key::Enter)
+        );
         assert_eq!(description.observers.len(), 1);
         assert_eq!(description.functions[0].name, "add");
         assert!(description.errors.is_empty());
@@ -340,7 +372,9 @@ mod tests {
     #[test]
     fn mistakes_become_errors_not_panics() {
         let mut m = ModuleBuilder::new();
-        m.every(Duration::ZERO, tick).function("add", add).function("add", add);
+        m.every(Duration::ZERO, tick)
+            .function("add", add)
+            .function("add", add);
         assert_eq!(m.finish().errors.len(), 2);
     }
 

@@ -32,12 +32,15 @@ pub trait CallGate: Send + Sync {
     fn exit(&self, panic: Option<String>);
 }
 
+/// Spawns an observer's entity behind a gate.
+pub type SpawnObserver = Box<dyn FnOnce(&mut World, Arc<dyn CallGate>) -> Entity + Send>;
+
 /// An observer that a module registers.
 pub struct ObserverRegistration {
     /// Path of the function.
     pub name: String,
     /// Spawns the observer's entity; every call of it goes through the gate.
-    pub spawn: Box<dyn FnOnce(&mut World, Arc<dyn CallGate>) -> Entity + Send>,
+    pub spawn: SpawnObserver,
 }
 
 impl ObserverRegistration {
@@ -52,7 +55,11 @@ impl ObserverRegistration {
         Self {
             name: type_name::<I>().to_owned(),
             spawn: Box::new(move |world, gate| {
-                let gated = Gated { system, gate, failed: false };
+                let gated = Gated {
+                    system,
+                    gate,
+                    failed: false,
+                };
                 world.spawn(Observer::new::<E, _, _>(gated)).id()
             }),
         }
@@ -191,12 +198,18 @@ mod tests {
 
     #[test]
     fn calls_are_counted_panics_contained_and_paused_observers_left_alone() {
-        assert_eq!(run(Recorder::default(), ObserverRegistration::new(count)), (1, vec![None]));
+        assert_eq!(
+            run(Recorder::default(), ObserverRegistration::new(count)),
+            (1, vec![None])
+        );
         assert_eq!(
             run(Recorder::default(), ObserverRegistration::new(fail)),
             (0, vec![Some("broken".into())])
         );
-        let paused = Recorder { paused: true, ..Recorder::default() };
+        let paused = Recorder {
+            paused: true,
+            ..Recorder::default()
+        };
         assert_eq!(run(paused, ObserverRegistration::new(count)), (0, vec![]));
     }
 }

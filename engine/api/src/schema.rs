@@ -11,8 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bevy_reflect::{
     GetTypeRegistration, NamedField, PartialReflect, ReflectRef, Type, TypeInfo, Typed,
-    UnnamedField, enums::VariantInfo,
-    prelude::ReflectDefault,
+    UnnamedField, enums::VariantInfo, prelude::ReflectDefault,
 };
 
 /// What a type is made of, all the way down, and how it lies in memory.
@@ -88,7 +87,11 @@ impl fmt::Display for SchemaDifference {
         if self.field.is_empty() {
             write!(f, "`{}` {}", self.type_path, self.change)
         } else {
-            write!(f, "field `{}` of `{}` {}", self.field, self.type_path, self.change)
+            write!(
+                f,
+                "field `{}` of `{}` {}",
+                self.field, self.type_path, self.change
+            )
         }
     }
 }
@@ -137,7 +140,11 @@ impl Schema {
     /// The first difference from this (old) to `new`, `None` if values of one
     /// are values of the other.
     pub fn difference(&self, new: &Self) -> Option<SchemaDifference> {
-        let found = |(field, change)| SchemaDifference { type_path: self.path.clone(), field, change };
+        let found = |(field, change)| SchemaDifference {
+            type_path: self.path.clone(),
+            field,
+            change,
+        };
         if let Some(difference) = shape_difference("", &self.shape, &new.shape) {
             return Some(found(difference));
         }
@@ -195,7 +202,9 @@ fn collect_reflected(info: &'static TypeInfo, found: &mut Vec<TypeId>) {
         TypeInfo::Enum(info) => {
             for variant in info.iter() {
                 match variant {
-                    VariantInfo::Struct(info) => inner.extend(info.iter().map(NamedField::type_info)),
+                    VariantInfo::Struct(info) => {
+                        inner.extend(info.iter().map(NamedField::type_info));
+                    }
                     VariantInfo::Tuple(info) => {
                         inner.extend(info.iter().map(UnnamedField::type_info));
                     }
@@ -213,12 +222,12 @@ fn collect_reflected(info: &'static TypeInfo, found: &mut Vec<TypeId>) {
 fn field_addresses(value: &dyn PartialReflect) -> Option<Vec<usize>> {
     let address = |field: &dyn PartialReflect| std::ptr::from_ref(field).addr();
     match value.reflect_ref() {
-        ReflectRef::Struct(value) => {
-            (0..value.field_len()).map(|index| value.field_at(index).map(address)).collect()
-        }
-        ReflectRef::TupleStruct(value) => {
-            (0..value.field_len()).map(|index| value.field(index).map(address)).collect()
-        }
+        ReflectRef::Struct(value) => (0..value.field_len())
+            .map(|index| value.field_at(index).map(address))
+            .collect(),
+        ReflectRef::TupleStruct(value) => (0..value.field_len())
+            .map(|index| value.field(index).map(address))
+            .collect(),
         _ => None,
     }
 }
@@ -230,7 +239,9 @@ fn shape(info: &TypeInfo, above: &mut Vec<TypeId>) -> Shape {
     above.push(info.type_id());
     let shape = match info {
         TypeInfo::Struct(info) => Shape::Struct(
-            info.iter().map(|f| field(f.name(), f.ty(), f.type_info(), above)).collect(),
+            info.iter()
+                .map(|f| field(f.name(), f.ty(), f.type_info(), above))
+                .collect(),
         ),
         TypeInfo::TupleStruct(info) => Shape::Struct(
             info.iter()
@@ -242,9 +253,12 @@ fn shape(info: &TypeInfo, above: &mut Vec<TypeId>) -> Shape {
                 .map(|f| field(&f.index().to_string(), f.ty(), f.type_info(), above))
                 .collect(),
         ),
-        TypeInfo::List(info) => {
-            Shape::List(Box::new(field("[]", &info.item_ty(), info.item_info(), above)))
-        }
+        TypeInfo::List(info) => Shape::List(Box::new(field(
+            "[]",
+            &info.item_ty(),
+            info.item_info(),
+            above,
+        ))),
         TypeInfo::Set(info) => Shape::List(Box::new(field("[]", &info.value_ty(), None, above))),
         TypeInfo::Array(info) => Shape::Array(
             Box::new(field("[]", &info.item_ty(), info.item_info(), above)),
@@ -254,9 +268,11 @@ fn shape(info: &TypeInfo, above: &mut Vec<TypeId>) -> Shape {
             Box::new(field("key", &info.key_ty(), info.key_info(), above)),
             Box::new(field("value", &info.value_ty(), info.value_info(), above)),
         ),
-        TypeInfo::Enum(info) => {
-            Shape::Enum(info.iter().map(|variant| variant_schema(variant, above)).collect())
-        }
+        TypeInfo::Enum(info) => Shape::Enum(
+            info.iter()
+                .map(|variant| variant_schema(variant, above))
+                .collect(),
+        ),
         TypeInfo::Opaque(_) => Shape::Opaque,
     };
     above.pop();
@@ -278,22 +294,30 @@ fn field(
 
 fn variant_schema(variant: &VariantInfo, above: &mut Vec<TypeId>) -> VariantSchema {
     let fields = match variant {
-        VariantInfo::Struct(info) => {
-            info.iter().map(|f| field(f.name(), f.ty(), f.type_info(), above)).collect()
-        }
+        VariantInfo::Struct(info) => info
+            .iter()
+            .map(|f| field(f.name(), f.ty(), f.type_info(), above))
+            .collect(),
         VariantInfo::Tuple(info) => info
             .iter()
             .map(|f| field(&f.index().to_string(), f.ty(), f.type_info(), above))
             .collect(),
         VariantInfo::Unit(_) => Vec::new(),
     };
-    VariantSchema { name: variant.name().to_owned(), fields }
+    VariantSchema {
+        name: variant.name().to_owned(),
+        fields,
+    }
 }
 
 type Difference = (String, String);
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }
 
 fn shape_difference(path: &str, old: &Shape, new: &Shape) -> Option<Difference> {
@@ -313,27 +337,38 @@ fn shape_difference(path: &str, old: &Shape, new: &Shape) -> Option<Difference> 
         }
         (Shape::Enum(old), Shape::Enum(new)) => variants_difference(path, old, new),
         (old, new) if old == new => None,
-        _ => Some((path.to_owned(), "changed what kind of type it is".to_owned())),
+        _ => Some((
+            path.to_owned(),
+            "changed what kind of type it is".to_owned(),
+        )),
     }
 }
 
 fn field_difference(path: &str, old: &FieldSchema, new: &FieldSchema) -> Option<Difference> {
     let place = join(path, &old.name);
     if old.path != new.path {
-        return Some((place, format!("changed from `{}` to `{}`", old.path, new.path)));
+        return Some((
+            place,
+            format!("changed from `{}` to `{}`", old.path, new.path),
+        ));
     }
     shape_difference(&place, &old.shape, &new.shape)
 }
 
 fn fields_difference(path: &str, old: &[FieldSchema], new: &[FieldSchema]) -> Option<Difference> {
     let missing = |from: &[FieldSchema], of: &[FieldSchema]| {
-        of.iter().find(|field| !from.iter().any(|other| other.name == field.name)).cloned()
+        of.iter()
+            .find(|field| !from.iter().any(|other| other.name == field.name))
+            .cloned()
     };
     if let Some(removed) = missing(new, old) {
         return Some((join(path, &removed.name), "was removed".to_owned()));
     }
     if let Some(added) = missing(old, new) {
-        return Some((join(path, &added.name), format!("was added (`{}`)", added.path)));
+        return Some((
+            join(path, &added.name),
+            format!("was added (`{}`)", added.path),
+        ));
     }
     for (old, new) in old.iter().zip(new) {
         if old.name != new.name {
@@ -352,7 +387,10 @@ fn variants_difference(
     new: &[VariantSchema],
 ) -> Option<Difference> {
     let names = |variants: &[VariantSchema]| {
-        variants.iter().map(|variant| variant.name.clone()).collect::<Vec<_>>()
+        variants
+            .iter()
+            .map(|variant| variant.name.clone())
+            .collect::<Vec<_>>()
     };
     if names(old) != names(new) {
         let change = format!(
@@ -418,7 +456,6 @@ fn collect_code_holders(path: &str, shape: &Shape, found: &mut HashSet<String>) 
 }
 
 #[cfg(test)]
-#[expect(dead_code, reason = "fields are read by reflection only")]
 mod tests {
     use super::*;
     use crate::prelude::*;
@@ -481,7 +518,10 @@ mod tests {
     fn differences_name_type_and_field() {
         let old = Schema::of::<old::Health>();
         let check = |new: Schema, expected: Option<&str>| {
-            assert_eq!(old.difference(&new).map(|d| d.to_string()).as_deref(), expected);
+            assert_eq!(
+                old.difference(&new).map(|d| d.to_string()).as_deref(),
+                expected
+            );
             assert_eq!(old.hash() == new.hash(), expected.is_none());
         };
         check(Schema::of::<new::same::Health>(), None);
@@ -531,7 +571,10 @@ mod tests {
 
     #[test]
     fn only_borrowed_text_and_unknown_types_may_hold_code() {
-        assert_eq!(Schema::of::<Tree>().parts_that_may_hold_code(), Vec::<String>::new());
+        assert_eq!(
+            Schema::of::<Tree>().parts_that_may_hold_code(),
+            Vec::<String>::new()
+        );
         assert_eq!(Schema::of::<Label>().parts_that_may_hold_code(), ["&str"]);
     }
 }

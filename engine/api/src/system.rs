@@ -79,7 +79,9 @@ pub trait IntoSystems<Marker>: Sized {
     fn run_if<M>(self, condition: impl SystemCondition<M> + Clone) -> SystemConfigs {
         let mut configs = self.into_systems();
         for config in &mut configs.0 {
-            config.conditions.push(Box::new(IntoSystem::into_system(condition.clone())));
+            config
+                .conditions
+                .push(Box::new(IntoSystem::into_system(condition.clone())));
         }
         configs
     }
@@ -202,7 +204,11 @@ pub fn sort_systems(systems: Vec<SystemConfig>) -> Result<Vec<SystemConfig>, Vec
         let ready =
             (0..count).find(|&index| !done[index] && waits_for[index].iter().all(|&w| done[w]));
         let Some(index) = ready else {
-            return Err(slots.into_iter().flatten().map(|system| system.name).collect());
+            return Err(slots
+                .into_iter()
+                .flatten()
+                .map(|system| system.name)
+                .collect());
         };
         done[index] = true;
         sorted.extend(slots[index].take());
@@ -220,7 +226,12 @@ mod tests {
 
     fn names(configs: SystemConfigs) -> Result<Vec<String>, Vec<String>> {
         let name = |system: &SystemConfig| {
-            system.name.rsplit("::").next().unwrap_or_default().to_owned()
+            system
+                .name
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
         };
         sort_systems(configs.into_vec()).map(|systems| systems.iter().map(name).collect())
     }
@@ -230,10 +241,22 @@ mod tests {
         let check = |configs: SystemConfigs, expected: &[&str]| {
             assert_eq!(names(configs).unwrap(), expected);
         };
-        check((first, second, third).into_systems(), &["first", "second", "third"]);
-        check((first.after(third), second, third).into_systems(), &["second", "third", "first"]);
-        check((first, second, third.before(first)).into_systems(), &["second", "third", "first"]);
-        check((first, (second, third).chain()).into_systems(), &["first", "second", "third"]);
+        check(
+            (first, second, third).into_systems(),
+            &["first", "second", "third"],
+        );
+        check(
+            (first.after(third), second, third).into_systems(),
+            &["second", "third", "first"],
+        );
+        check(
+            (first, second, third.before(first)).into_systems(),
+            &["second", "third", "first"],
+        );
+        check(
+            (first, (second, third).chain()).into_systems(),
+            &["first", "second", "third"],
+        );
     }
 
     #[test]

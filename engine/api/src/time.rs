@@ -13,21 +13,26 @@ use bevy_ecs::resource::Resource;
 pub struct Time {
     step: Duration,
     elapsed: Duration,
-    frame_time: Duration,
-    frame: u64,
+    last_frame: Duration,
+    number: u64,
 }
 
 impl Time {
     /// A clock at zero that advances by `step` per frame.
     pub fn new(step: Duration) -> Self {
-        Self { step, elapsed: Duration::ZERO, frame_time: step, frame: 0 }
+        Self {
+            step,
+            elapsed: Duration::ZERO,
+            last_frame: step,
+            number: 0,
+        }
     }
 
     /// Advances by one step; `frame_time` is what the last frame really took.
     pub fn advance(&mut self, frame_time: Duration) {
         self.elapsed += self.step;
-        self.frame_time = frame_time;
-        self.frame += 1;
+        self.last_frame = frame_time;
+        self.number += 1;
     }
 
     /// The fixed step in seconds: what simulation systems multiply with.
@@ -52,11 +57,11 @@ impl Time {
 
     /// Wall-clock time from the start of the last frame to the start of this one.
     pub fn frame_time(&self) -> Duration {
-        self.frame_time
+        self.last_frame
     }
 
     /// Number of this frame, from 1.
     pub fn frame(&self) -> u64 {
-        self.frame
+        self.number
     }
 }

@@ -61,7 +61,10 @@ impl ValueError {
             Value::Float(number) => number.to_string(),
             other => other.kind().to_owned(),
         };
-        Self { expected: expected.to_owned(), found }
+        Self {
+            expected: expected.to_owned(),
+            found,
+        }
     }
 }
 
@@ -94,6 +97,7 @@ macro_rules! integers {
         impl IntoValue for $type {
             fn into_value(self) -> Value {
                 // Numbers past `i64::MAX` keep their magnitude as a float.
+                #[allow(clippy::cast_lossless)]
                 i64::try_from(self).map_or(Value::Float(self as f64), Value::Int)
             }
         }
@@ -294,7 +298,10 @@ impl<'de> Visitor<'de> for ValueVisitor {
                 Value::Str(text) => text,
                 Value::Int(number) => number.to_string(),
                 other => {
-                    return Err(A::Error::custom(format!("{} cannot be a key", other.kind())));
+                    return Err(A::Error::custom(format!(
+                        "{} cannot be a key",
+                        other.kind()
+                    )));
                 }
             };
             values.insert(key, value);
@@ -321,7 +328,10 @@ mod tests {
         check("None", Value::Unit);
         check("Some(3)", Value::Int(3));
         check("[1, 2]", Value::List(vec![Value::Int(1), Value::Int(2)]));
-        check("{\"a\": 1}", Value::Map([("a".into(), Value::Int(1))].into()));
+        check(
+            "{\"a\": 1}",
+            Value::Map([("a".into(), Value::Int(1))].into()),
+        );
         check("(x: 1)", Value::Map([("x".into(), Value::Int(1))].into()));
     }
 

@@ -38,7 +38,11 @@ impl Color {
     pub fn mix(self, other: Self, amount: f32) -> Self {
         let amount = amount.clamp(0.0, 1.0);
         let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * amount) as u8;
-        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+        Self(
+            mix(self.0, other.0),
+            mix(self.1, other.1),
+            mix(self.2, other.2),
+        )
     }
 }
 
@@ -55,7 +59,11 @@ pub struct Cell {
 
 impl Default for Cell {
     fn default() -> Self {
-        Self { ch: ' ', fg: None, bg: None }
+        Self {
+            ch: ' ',
+            fg: None,
+            bg: None,
+        }
     }
 }
 
@@ -77,7 +85,11 @@ impl Default for Viewport {
 impl Viewport {
     /// An empty picture.
     pub fn new(width: u16, height: u16) -> Self {
-        Self { width, height, cells: vec![Cell::default(); usize::from(width) * usize::from(height)] }
+        Self {
+            width,
+            height,
+            cells: vec![Cell::default(); usize::from(width) * usize::from(height)],
+        }
     }
 
     /// Columns.
@@ -175,9 +187,12 @@ impl Viewport {
             self.put(x, row, '│', fg);
             self.put(right, row, '│', fg);
         }
-        for (column, row, ch) in
-            [(x, y, '┌'), (right, y, '┐'), (x, bottom, '└'), (right, bottom, '┘')]
-        {
+        for (column, row, ch) in [
+            (x, y, '┌'),
+            (right, y, '┐'),
+            (x, bottom, '└'),
+            (right, bottom, '┘'),
+        ] {
             self.put(column, row, ch, fg);
         }
     }
@@ -190,7 +205,9 @@ impl Viewport {
         if x < 0 || y < 0 {
             return;
         }
-        let Some(index) = self.index(x / 2, y / 4) else { return };
+        let Some(index) = self.index(x / 2, y / 4) else {
+            return;
+        };
         let cell = &mut self.cells[index];
         let bits = match u32::from(cell.ch) {
             code @ 0x2800..=0x28ff => code - 0x2800,
@@ -232,18 +249,31 @@ impl Viewport {
         let (cx, cy) = center;
         let (mut x, mut y, mut error) = (radius, 0, 1 - radius);
         while x >= y {
-            for (dx, dy) in
-                [(x, y), (y, x), (-y, x), (-x, y), (-x, -y), (-y, -x), (y, -x), (x, -y)]
-            {
+            for (dx, dy) in [
+                (x, y),
+                (y, x),
+                (-y, x),
+                (-x, y),
+                (-x, -y),
+                (-y, -x),
+                (y, -x),
+                (x, -y),
+            ] {
                 self.dot(cx.saturating_add(dx), cy.saturating_add(dy), fg);
             }
             y += 1;
-            error += if error < 0 { 2 * y + 1 } else { x -= 1; 2 * (y - x) + 1 };
+            error += if error < 0 {
+                2 * y + 1
+            } else {
+                x -= 1;
+                2 * (y - x) + 1
+            };
         }
     }
 
     fn index(&self, x: i32, y: i32) -> Option<usize> {
-        let inside = (0..i32::from(self.width)).contains(&x) && (0..i32::from(self.height)).contains(&y);
+        let inside =
+            (0..i32::from(self.width)).contains(&x) && (0..i32::from(self.height)).contains(&y);
         inside.then(|| y as usize * usize::from(self.width) + x as usize)
     }
 }

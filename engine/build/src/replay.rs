@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{CapturedCommand, value_of};
 use crate::environment::{self, Variable};
-use inspector_protocol::content_hash;
 use crate::project::Project;
+use inspector_protocol::content_hash;
 
 /// Time and length of a file the command reads, to see that it is still the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

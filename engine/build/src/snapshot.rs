@@ -11,9 +11,9 @@ use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use inspector_protocol::content_hash;
 use crate::platform;
 use crate::temporary::is_temporary;
+use inspector_protocol::content_hash;
 
 /// File systems give times in steps of up to this.
 const TIME_STEP: Duration = Duration::from_millis(40);

@@ -34,15 +34,20 @@ pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
     let name = &signature.ident;
     let visibility = &function.vis;
-    let entry = Ident::new(&format!("LIVELOOP_MODULE_{}", name.to_string().to_uppercase()), name.span());
+    let entry = Ident::new(
+        &format!("LIVELOOP_MODULE_{}", name.to_string().to_uppercase()),
+        name.span(),
+    );
     let symbol = LitStr::new(&format!("liveloop_module_{name}"), name.span());
     quote! {
         #function
 
         // Links the shared copy of the ECS and the engine API in live builds.
-        #[cfg(feature = "live")]
         #[allow(unexpected_cfgs)]
-        extern crate engine_dylib as _;
+        const _: () = {
+            #[cfg(feature = "live")]
+            extern crate engine_dylib as _;
+        };
 
         #[doc(hidden)]
         #[used]

@@ -14,9 +14,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 
 use engine_api::abi::{AbiToken, ModuleEntry, entry_symbol};
-use engine_runtime::backend::{
-    Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash,
-};
+use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
 use hot_lib_reloader::LibReloader;
 use libloading::Library;
 
@@ -73,7 +71,10 @@ struct Identity {
 impl Identity {
     fn of(file: &Path) -> Option<Self> {
         let metadata = fs::metadata(file).ok()?;
-        Some(Self { modified: metadata.modified().ok()?, length: metadata.len() })
+        Some(Self {
+            modified: metadata.modified().ok()?,
+            length: metadata.len(),
+        })
     }
 }
 
@@ -86,7 +87,11 @@ impl NativeBackend {
             .map(|module| {
                 remove_stale_copies(dir, &module.library);
                 let artifact = dir.join(library_file(&module.library));
-                let handled = if load_existing { None } else { Identity::of(&artifact) };
+                let handled = if load_existing {
+                    None
+                } else {
+                    Identity::of(&artifact)
+                };
                 Watched {
                     module,
                     dir: dir.to_path_buf(),
@@ -124,7 +129,10 @@ impl Backend for NativeBackend {
     }
 
     fn load_again(&mut self, module: &str) -> Option<Result<LoadedCode, LoadError>> {
-        let watched = self.modules.iter_mut().find(|watched| watched.module.name == module)?;
+        let watched = self
+            .modules
+            .iter_mut()
+            .find(|watched| watched.module.name == module)?;
         let (last, hash) = (watched.last_copy.clone()?, watched.loaded_hash?);
         let mut again = || {
             let bytes = fs::read(&last).map_err(|error| {
@@ -140,14 +148,20 @@ impl Backend for NativeBackend {
     }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
-        self.modules.iter_mut().filter_map(Watched::external_change).collect()
+        self.modules
+            .iter_mut()
+            .filter_map(Watched::external_change)
+            .collect()
     }
 }
 
 impl Watched {
     fn load(&mut self, artifact: &Artifact, force: bool) -> Result<LoadedCode, LoadError> {
         let unreadable = |error| {
-            LoadError::Unusable(format!("{} cannot be read: {error}", artifact.path.display()))
+            LoadError::Unusable(format!(
+                "{} cannot be read: {error}",
+                artifact.path.display()
+            ))
         };
         let identity = Identity::of(&artifact.path);
         let bytes = fs::read(&artifact.path).map_err(unreadable)?;
@@ -190,10 +204,19 @@ impl Watched {
             self.handled = Identity::of(&self.artifact);
             return Ok(());
         }
-        let next = self.dir.join(format!("{}.{}.next", self.module.library, std::process::id()));
-        fs::write(&next, bytes).and_then(|()| fs::rename(&next, &self.artifact)).map_err(|error| {
-            LoadError::Unusable(format!("{} cannot be written: {error}", self.artifact.display()))
-        })?;
+        let next = self.dir.join(format!(
+            "{}.{}.next",
+            self.module.library,
+            std::process::id()
+        ));
+        fs::write(&next, bytes)
+            .and_then(|()| fs::rename(&next, &self.artifact))
+            .map_err(|error| {
+                LoadError::Unusable(format!(
+                    "{} cannot be written: {error}",
+                    self.artifact.display()
+                ))
+            })?;
         self.handled = Identity::of(&self.artifact);
         Ok(())
     }
@@ -201,16 +224,24 @@ impl Watched {
     /// Lets the reloader open what lies at the watched path. `None` if it does not
     /// notice it; else the copy that it opened.
     fn reload(&mut self) -> Option<Result<PathBuf, LoadError>> {
-        let failed = |error: hot_lib_reloader::HotReloaderError| LoadError::Misfit(open_error(&error));
+        let failed =
+            |error: hot_lib_reloader::HotReloaderError| LoadError::Misfit(open_error(&error));
         let template = format!("{{lib_name}}_{}_{{load_counter}}", std::process::id());
         let copy_of = |watched: &Self| {
             let stem = library_stem(&watched.module.library);
             let name = format!("{stem}_{}_{}", std::process::id(), watched.copies);
-            watched.dir.join(name).with_extension(std::env::consts::DLL_EXTENSION)
+            watched
+                .dir
+                .join(name)
+                .with_extension(std::env::consts::DLL_EXTENSION)
         };
         let Some((reloader, notices)) = &mut self.reloader else {
-            let made =
-                LibReloader::new(&self.dir, &self.module.library, Some(DEBOUNCE), Some(template));
+            let made = LibReloader::new(
+                &self.dir,
+                &self.module.library,
+                Some(DEBOUNCE),
+                Some(template),
+            );
             return Some(match made {
                 Ok(mut reloader) => {
                     let notices = reloader.subscribe_to_file_changes();
@@ -246,7 +277,10 @@ impl Watched {
         self.own_copies += 1;
         let stem = library_stem(&self.module.library);
         let name = format!("{stem}_{}_again{}", std::process::id(), self.own_copies);
-        let copy = self.dir.join(name).with_extension(std::env::consts::DLL_EXTENSION);
+        let copy = self
+            .dir
+            .join(name)
+            .with_extension(std::env::consts::DLL_EXTENSION);
         fs::write(&copy, bytes).map_err(|error| {
             LoadError::Unusable(format!("{} cannot be written: {error}", copy.display()))
         })?;
@@ -272,7 +306,10 @@ impl Watched {
                 }
                 self.changing = None;
                 self.handled = Some(now);
-                let artifact = Artifact { path: self.artifact.clone(), hash: None };
+                let artifact = Artifact {
+                    path: self.artifact.clone(),
+                    hash: None,
+                };
                 Some((self.module.name.clone(), artifact))
             }
             _ => {
@@ -294,8 +331,8 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
     }
     // SAFETY: opening runs the library's initialisers. It was verified to be a
     // complete module of this very build, which has none but the standard library's.
-    let library = unsafe { Library::new(copy) }
-        .map_err(|error| LoadError::Misfit(open_error(&error)))?;
+    let library =
+        unsafe { Library::new(copy) }.map_err(|error| LoadError::Misfit(open_error(&error)))?;
     let symbol = entry_symbol(name);
     // SAFETY: `verify` found the symbol and the token of this build at it, so what
     // lies there is the `ModuleEntry` that the `#[module]` attribute makes.
@@ -305,7 +342,10 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
         &**pointer
     };
     if entry.token != AbiToken::CURRENT {
-        return Err(LoadError::Misfit(format!("the module belongs to another build; {}", advice())));
+        return Err(LoadError::Misfit(format!(
+            "the module belongs to another build; {}",
+            advice()
+        )));
     }
     let (label, build) = (entry.label.to_owned(), entry.build);
     let image = Image::find(copy);
@@ -315,7 +355,12 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
         image,
         copy: copy.to_path_buf(),
     };
-    Ok(LoadedCode { code: Box::new(code), hash, label, build })
+    Ok(LoadedCode {
+        code: Box::new(code),
+        hash,
+        label,
+        build,
+    })
 }
 
 /// One version's reference to its image.
@@ -329,7 +374,9 @@ struct NativeCode {
 
 impl CodeHandle for NativeCode {
     fn contains(&self, address: usize) -> bool {
-        self.image.as_ref().is_some_and(|image| image.contains(address))
+        self.image
+            .as_ref()
+            .is_some_and(|image| image.contains(address))
     }
 
     fn pinned_by(&self) -> Vec<String> {
@@ -361,8 +408,12 @@ impl CodeHandle for NativeCode {
 fn has_thread_locals(bytes: &[u8]) -> bool {
     use object::elf::{FileHeader64, PT_TLS};
     use object::read::elf::{FileHeader, ProgramHeader};
-    let Ok(header) = FileHeader64::<object::Endianness>::parse(bytes) else { return true };
-    let Ok(endian) = header.endian() else { return true };
+    let Ok(header) = FileHeader64::<object::Endianness>::parse(bytes) else {
+        return true;
+    };
+    let Ok(endian) = header.endian() else {
+        return true;
+    };
     header
         .program_headers(endian, bytes)
         .is_ok_and(|headers| headers.iter().any(|header| header.p_type(endian) == PT_TLS))
@@ -399,9 +450,13 @@ fn remove_stale_copies(dir: &Path, library: &str) {
     let prefix = format!("{}_", library_stem(library));
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(&prefix)?.split('_').next()?.parse::<u32>().ok());
+        let pid = name.to_str().and_then(|name| {
+            name.strip_prefix(&prefix)?
+                .split('_')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        });
         if pid.is_some_and(|pid| pid != std::process::id() && !process_exists(pid)) {
             let _ = fs::remove_file(entry.path());
         }

@@ -15,7 +15,11 @@ impl Image {
     /// it is not mapped.
     pub fn find(file: &Path) -> Option<Self> {
         let (start, end) = platform::range(file)?;
-        Some(Self { file: file.to_path_buf(), start, end })
+        Some(Self {
+            file: file.to_path_buf(),
+            start,
+            end,
+        })
     }
 
     /// Whether an address lies in it.

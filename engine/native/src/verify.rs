@@ -50,15 +50,20 @@ pub fn verify(bytes: &[u8], name: &str) -> Result<(), LoadError> {
     }
     let symbol = entry_symbol(name);
     let mut others = Vec::new();
-    let entry = file.dynamic_symbols().chain(file.symbols()).find(|candidate| {
-        let Ok(candidate) = candidate.name() else { return false };
-        // Mach-O puts an underscore before every symbol.
-        let candidate = candidate.strip_prefix('_').unwrap_or(candidate);
-        if let Some(other) = candidate.strip_prefix("liveloop_module_") {
-            others.push(other.to_owned());
-        }
-        candidate == symbol
-    });
+    let entry = file
+        .dynamic_symbols()
+        .chain(file.symbols())
+        .find(|candidate| {
+            let Ok(candidate) = candidate.name() else {
+                return false;
+            };
+            // Mach-O puts an underscore before every symbol.
+            let candidate = candidate.strip_prefix('_').unwrap_or(candidate);
+            if let Some(other) = candidate.strip_prefix("liveloop_module_") {
+                others.push(other.to_owned());
+            }
+            candidate == symbol
+        });
     let Some(entry) = entry.filter(|entry| !entry.is_undefined()) else {
         others.sort();
         others.dedup();
@@ -74,10 +79,17 @@ pub fn verify(bytes: &[u8], name: &str) -> Result<(), LoadError> {
     };
     let token = file
         .segments()
-        .find_map(|segment| segment.data_range(entry.address(), TOKEN_SIZE as u64).ok().flatten())
+        .find_map(|segment| {
+            segment
+                .data_range(entry.address(), TOKEN_SIZE as u64)
+                .ok()
+                .flatten()
+        })
         .ok_or_else(|| unusable("the artifact's entry points outside of it".to_owned()))?;
     if token[..MAGIC.len()] != MAGIC {
-        return Err(unusable(format!("the artifact's entry `{symbol}` is not a Liveloop module")));
+        return Err(unusable(format!(
+            "the artifact's entry `{symbol}` is not a Liveloop module"
+        )));
     }
     if token != AbiToken::CURRENT.bytes() {
         return Err(LoadError::Misfit(format!(
@@ -135,10 +147,17 @@ mod tests {
     #[test]
     fn this_test_binary_is_a_library_without_a_module_and_cut_ones_are_seen() {
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert!(refusal(&bytes).contains("no module at all"), "{}", refusal(&bytes));
+        assert!(
+            refusal(&bytes).contains("no module at all"),
+            "{}",
+            refusal(&bytes)
+        );
         for cut in [64, 4096, bytes.len() / 2, bytes.len() - 1] {
             let text = refusal(&bytes[..cut]);
-            assert!(text.contains("cut off") || text.contains("no library"), "{cut}: {text}");
+            assert!(
+                text.contains("cut off") || text.contains("no library"),
+                "{cut}: {text}"
+            );
         }
     }
 }

@@ -63,13 +63,21 @@ impl AssetLoader {
         // Files that looked broken, to be read once more before anyone is told.
         let mut doubtful: Vec<(PathBuf, Instant)> = Vec::new();
         loop {
-            let wait = doubtful.first().map_or(Duration::from_secs(3600), |(_, at)| {
+            let wait = doubtful.first().map_or(Duration::from_hours(1), |(_, at)| {
                 (*at + SETTLE).saturating_duration_since(Instant::now())
             });
             match self.requests.recv_timeout(wait) {
                 Ok(AssetRequest::Use(module, key, assets, lease)) => {
-                    let seen = modules.remove(&module).map(|old| old.seen).unwrap_or_default();
-                    let mut in_use = InUse { key, assets: assets.clone(), seen, lease };
+                    let seen = modules
+                        .remove(&module)
+                        .map(|old| old.seen)
+                        .unwrap_or_default();
+                    let mut in_use = InUse {
+                        key,
+                        assets: assets.clone(),
+                        seen,
+                        lease,
+                    };
                     self.board.clear_problems(&format!("asset:{module}:"));
                     for asset in assets.iter() {
                         // New code may read the same text differently.
@@ -107,7 +115,10 @@ impl AssetLoader {
         let mut good = true;
         for (module, in_use) in modules {
             let assets = in_use.assets.clone();
-            for asset in assets.iter().filter(|asset| self.root.join(&asset.path) == file) {
+            for asset in assets
+                .iter()
+                .filter(|asset| self.root.join(&asset.path) == file)
+            {
                 good &= self.load(module, in_use, asset, certain);
             }
         }
@@ -127,7 +138,14 @@ impl AssetLoader {
             Ok(text) => text,
             Err(error) => {
                 if certain {
-                    self.problem(module, &asset.path, &shown, 0, 0, &format!("cannot be read: {error}"));
+                    self.problem(
+                        module,
+                        &asset.path,
+                        &shown,
+                        0,
+                        0,
+                        &format!("cannot be read: {error}"),
+                    );
                 }
                 return false;
             }
@@ -142,7 +160,8 @@ impl AssetLoader {
         match parsed {
             Ok(Ok(apply)) => {
                 in_use.seen.insert(asset.path.clone(), text);
-                self.board.set_problem(&format!("asset:{module}:{}", asset.path), None);
+                self.board
+                    .set_problem(&format!("asset:{module}:{}", asset.path), None);
                 let ready = ReadyAsset {
                     module: module.to_owned(),
                     key: in_use.key,
@@ -179,8 +198,13 @@ impl AssetLoader {
         column: u32,
         message: &str,
     ) {
-        let place = if line > 0 { format!("{shown}:{line}:{column}") } else { shown.to_owned() };
-        self.outbox.warn(format!("{place}: {message}; the last good value stays"));
+        let place = if line > 0 {
+            format!("{shown}:{line}:{column}")
+        } else {
+            shown.to_owned()
+        };
+        self.outbox
+            .warn(format!("{place}: {message}; the last good value stays"));
         let problem = Problem {
             module: module.to_owned(),
             severity: Severity::Error,
@@ -190,6 +214,7 @@ impl AssetLoader {
             message: message.to_owned(),
             rendered: format!("error: {message}\n --> {place}\n"),
         };
-        self.board.set_problem(&format!("asset:{module}:{path}"), Some(problem));
+        self.board
+            .set_problem(&format!("asset:{module}:{path}"), Some(problem));
     }
 }

@@ -75,8 +75,12 @@ pub trait Backend: Send {
     ///
     /// # Errors
     /// A [`LoadError`] whose text says what to do.
-    fn load(&mut self, module: &str, artifact: &Artifact, force: bool)
-    -> Result<LoadedCode, LoadError>;
+    fn load(
+        &mut self,
+        module: &str,
+        artifact: &Artifact,
+        force: bool,
+    ) -> Result<LoadedCode, LoadError>;
 
     /// Loads the content of a module's last [`Backend::load`] once more, as code of its
     /// own that shares nothing with the first. `None` if this kind of code is never

@@ -115,7 +115,10 @@ impl CallStack {
             entry.id.store(id.0, Ordering::Relaxed);
             entry.sequence.store(sequence, Ordering::Relaxed);
         } else {
-            self.deeper.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+            self.deeper
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(id);
         }
         self.depth.store(depth + 1, Ordering::Release);
     }
@@ -124,7 +127,10 @@ impl CallStack {
     fn pop(&self) {
         let depth = self.depth.load(Ordering::Relaxed) - 1;
         if depth >= DEPTH {
-            self.deeper.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            self.deeper
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
         }
         self.depth.store(depth, Ordering::Release);
     }
@@ -149,7 +155,9 @@ impl Drop for CallGuard {
 #[inline]
 pub fn enter(id: CallId) -> CallGuard {
     with_current(|stack| stack.push(id));
-    CallGuard { _thread: std::marker::PhantomData }
+    CallGuard {
+        _thread: std::marker::PhantomData,
+    }
 }
 
 /// The innermost call of this thread, if it ever made one. Reads numbers only, so it
@@ -173,6 +181,7 @@ pub fn current() -> Option<CallId> {
 /// look at one without owning it.
 pub struct Slot {
     target: AtomicPtr<Target>,
+    #[expect(clippy::vec_box, reason = "callers hold pointers into the boxes")]
     kept: Mutex<Vec<Box<Target>>>,
 }
 
@@ -189,7 +198,10 @@ unsafe impl Sync for Slot {}
 
 impl Default for Slot {
     fn default() -> Self {
-        Self { target: AtomicPtr::new(std::ptr::null_mut()), kept: Mutex::new(Vec::new()) }
+        Self {
+            target: AtomicPtr::new(std::ptr::null_mut()),
+            kept: Mutex::new(Vec::new()),
+        }
     }
 }
 
@@ -200,7 +212,9 @@ impl Slot {
         let target = code.map_or(std::ptr::null_mut(), |(code, id)| {
             // Boxes do not move their content when the vector grows.
             kept.push(Box::new(Target { code, id }));
-            kept.last().map_or(std::ptr::null_mut(), |last| std::ptr::from_ref(&**last).cast_mut())
+            kept.last().map_or(std::ptr::null_mut(), |last| {
+                std::ptr::from_ref(&**last).cast_mut()
+            })
         });
         self.target.store(target, Ordering::Release);
     }
@@ -222,7 +236,12 @@ impl Slot {
                 fence::light();
                 let now = self.target.load(Ordering::Acquire);
                 if now == target {
-                    return Some((*code, CallGuard { _thread: std::marker::PhantomData }));
+                    return Some((
+                        *code,
+                        CallGuard {
+                            _thread: std::marker::PhantomData,
+                        },
+                    ));
                 }
                 // Swapped in between: the entry may have come too late.
                 stack.pop();
@@ -256,8 +275,17 @@ pub fn running() -> Vec<RunningCall> {
                 sequence: entry.sequence.load(Ordering::Relaxed),
             });
         }
-        for id in stack.deeper.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            calls.push(RunningCall { id: *id, thread: stack.thread.clone(), sequence: 0 });
+        for id in stack
+            .deeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            calls.push(RunningCall {
+                id: *id,
+                thread: stack.thread.clone(),
+                sequence: 0,
+            });
         }
     }
     calls
@@ -267,7 +295,10 @@ pub fn running() -> Vec<RunningCall> {
 /// call that began before a slot was swapped away can be missed.
 pub fn count_certainly(version: u32) -> usize {
     fence::heavy();
-    running().iter().filter(|call| call.id.version() == version).count()
+    running()
+        .iter()
+        .filter(|call| call.id.version() == version)
+        .count()
 }
 
 /// Remembers since when calls are running, by looking from time to time.
@@ -285,7 +316,9 @@ impl CallWatch {
         let now = Instant::now();
         let calls = running();
         self.seen.retain(|(thread, sequence, _)| {
-            calls.iter().any(|call| call.thread == *thread && call.sequence == *sequence)
+            calls
+                .iter()
+                .any(|call| call.thread == *thread && call.sequence == *sequence)
         });
         calls
             .into_iter()
@@ -327,8 +360,15 @@ mod tests {
 
     #[test]
     fn nested_calls_are_counted_even_past_the_array() {
-        let count = || running().iter().filter(|call| call.id.version() == 901).count();
-        let mut guards: Vec<_> = (0..DEPTH + 10).map(|n| enter(CallId::new(901, n as u32))).collect();
+        let count = || {
+            running()
+                .iter()
+                .filter(|call| call.id.version() == 901)
+                .count()
+        };
+        let mut guards: Vec<_> = (0..DEPTH + 10)
+            .map(|n| enter(CallId::new(901, n as u32)))
+            .collect();
         assert_eq!(count(), DEPTH + 10);
         while guards.len() > 3 {
             guards.pop();
@@ -353,7 +393,9 @@ mod tests {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        let Some((_, guard)) = slot.enter() else { continue };
+                        let Some((_, guard)) = slot.enter() else {
+                            continue;
+                        };
                         let version = current().map_or(0, CallId::version) - first;
                         for _ in 0..20 {
                             assert!(!GONE[version as usize].load(Ordering::SeqCst));
@@ -363,7 +405,10 @@ mod tests {
                 });
             }
             for version in 0..399 {
-                slot.publish(Some((std::ptr::null(), CallId::new(first + version + 1, 0))));
+                slot.publish(Some((
+                    std::ptr::null(),
+                    CallId::new(first + version + 1, 0),
+                )));
                 while count_certainly(first + version) > 0 {
                     std::hint::spin_loop();
                 }
@@ -378,7 +423,11 @@ mod tests {
         let mut watch = CallWatch::default();
         let _guard = enter(CallId::new(902, 1));
         let elapsed = |watch: &mut CallWatch| {
-            watch.look().into_iter().find(|(call, _)| call.id.version() == 902).map(|(_, time)| time)
+            watch
+                .look()
+                .into_iter()
+                .find(|(call, _)| call.id.version() == 902)
+                .map(|(_, time)| time)
         };
         let first = elapsed(&mut watch).unwrap();
         while elapsed(&mut watch).unwrap() <= first {

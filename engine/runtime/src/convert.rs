@@ -55,7 +55,11 @@ pub(crate) fn picture(viewport: &Viewport, frame: u64) -> ViewportFrame {
         cells: viewport
             .cells()
             .iter()
-            .map(|cell| ViewportCell { ch: cell.ch, fg: cell.fg.map(rgb), bg: cell.bg.map(rgb) })
+            .map(|cell| ViewportCell {
+                ch: cell.ch,
+                fg: cell.fg.map(rgb),
+                bg: cell.bg.map(rgb),
+            })
             .collect(),
     }
 }

@@ -19,9 +19,7 @@ use engine_api::time::Time;
 use engine_api::value::Value;
 use engine_api::viewport::Viewport;
 use inspector_protocol::message::LogLevel;
-use inspector_protocol::status::{
-    ComponentCount, Problem, ReloadOutcome, Severity, WorldStatus,
-};
+use inspector_protocol::status::{ComponentCount, Problem, ReloadOutcome, Severity, WorldStatus};
 
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::{Artifact, Backend};
@@ -72,7 +70,11 @@ impl Outbox {
     }
 
     fn log(&self, level: LogLevel, message: String) {
-        self.offer(FromHost::Log { level, module: String::new(), message });
+        self.offer(FromHost::Log {
+            level,
+            module: String::new(),
+            message,
+        });
     }
 
     /// Logs a line of the engine.
@@ -177,18 +179,18 @@ impl Host {
             type_images: Vec::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
-        let assets = AssetLoader {
+        let asset_body = AssetLoader {
             root: config.assets,
             requests: asset_requests,
             ready: ready_asset,
             outbox: outbox.clone(),
             board: board.clone(),
         };
-        spawn("assets", Box::new(move || assets.run()))?;
+        spawn("assets", Box::new(move || asset_body.run()))?;
         let mut observatory = Observatory::new(registry.clone(), board.clone());
-        let (stop, to) = (telemetry_stop.clone(), outbox.clone());
+        let (stopped, to) = (telemetry_stop.clone(), outbox.clone());
         let telemetry = move || {
-            while !stop.load(Ordering::Relaxed) {
+            while !stopped.load(Ordering::Relaxed) {
                 to.offer(FromHost::Snapshot(Box::new(observatory.look())));
                 std::thread::park_timeout(HOUSEKEEPING);
             }
@@ -221,7 +223,11 @@ impl Host {
             drain: Drain::default(),
             frame_rate: config.frame_rate.max(1),
             max_frames: config.max_frames,
-            waiting: if config.wait_for_modules { waiting.collect() } else { Vec::new() },
+            waiting: if config.wait_for_modules {
+                waiting.collect()
+            } else {
+                Vec::new()
+            },
             viewport_size: (80, 24),
             viewport_wanted: false,
             last_picture: None,
@@ -244,7 +250,9 @@ impl Host {
     /// Runs frames until asked to end, or until the frame limit. Then ends the game:
     /// everything of the modules is dropped before their code.
     pub fn run(mut self) {
-        self.outbox.offer(FromHost::Ready { pid: std::process::id() });
+        self.outbox.offer(FromHost::Ready {
+            pid: std::process::id(),
+        });
         let period = Duration::from_secs(1) / self.frame_rate;
         let mut next = Instant::now();
         let mut last_start = next;
@@ -298,7 +306,8 @@ impl Host {
         if let Some(mut viewport) = self.world.get_resource_mut::<Viewport>() {
             viewport.resize(width, height);
         }
-        self.modules.run(Stage::Render, &mut self.world, &mut faults);
+        self.modules
+            .run(Stage::Render, &mut self.world, &mut faults);
         self.send_picture();
         self.modules.end_frame(&mut self.world);
         self.world.resource_mut::<Input>().end_frame();
@@ -317,7 +326,10 @@ impl Host {
             self.swap(ready);
         }
         while let Ok(asset) = self.ready_assets.try_recv() {
-            let active = self.modules.get(&asset.module).is_some_and(|now| now.key == asset.key);
+            let active = self
+                .modules
+                .get(&asset.module)
+                .is_some_and(|now| now.key == asset.key);
             if active {
                 (asset.apply)(&mut self.world);
                 self.outbox.debug(format!("{} applied", asset.path));
@@ -330,12 +342,18 @@ impl Host {
     }
 
     fn swap(&mut self, ready: ReadyVersion) {
-        let ReadyVersion { prepared, ticket, load } = ready;
+        let ReadyVersion {
+            prepared,
+            ticket,
+            load,
+        } = ready;
         let PreparedVersion { module, key, .. } = &prepared;
         let (module, key) = (module.clone(), *key);
         let from = self.registry.active(&module).map(|key| key.number);
         let start = Instant::now();
-        let result = self.modules.swap(prepared, &mut self.world, &mut self.book, &self.registry);
+        let result = self
+            .modules
+            .swap(prepared, &mut self.world, &mut self.book, &self.registry);
         let mut report = Reloaded {
             ticket,
             module: module.clone(),
@@ -347,7 +365,11 @@ impl Host {
             swap_ms: start.elapsed().as_secs_f64() * 1000.0,
         };
         match result {
-            Ok(Swapped { previous, retired, took }) => {
+            Ok(Swapped {
+                previous,
+                retired,
+                took,
+            }) => {
                 report.swap_ms = took.as_secs_f64() * 1000.0;
                 report.outcome = ReloadOutcome::Applied;
                 report.to = Some(key.number);
@@ -382,7 +404,9 @@ impl Host {
 
     fn use_assets(&self, module: &str) {
         for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
-            let Some(lease) = self.registry.lease(name, key) else { continue };
+            let Some(lease) = self.registry.lease(name, key) else {
+                continue;
+            };
             let request = AssetRequest::Use(name.to_owned(), key, assets.clone(), lease);
             let _ = self.asset_loader.send(request);
         }
@@ -390,12 +414,31 @@ impl Host {
 
     fn handle(&mut self, message: ToHost) {
         match message {
-            ToHost::Load { ticket, module, artifact, hash, force } => {
-                let artifact = Artifact { path: artifact, hash: Some(hash) };
-                let request = LoaderRequest::Load { ticket: Some(ticket), module, artifact, force };
+            ToHost::Load {
+                ticket,
+                module,
+                artifact,
+                hash,
+                force,
+            } => {
+                let artifact = Artifact {
+                    path: artifact,
+                    hash: Some(hash),
+                };
+                let request = LoaderRequest::Load {
+                    ticket: Some(ticket),
+                    module,
+                    artifact,
+                    force,
+                };
                 let _ = self.loader.send(request);
             }
-            ToHost::Call { id, module, function, args } => self.call(id, &module, &function, &args),
+            ToHost::Call {
+                id,
+                module,
+                function,
+                args,
+            } => self.call(id, &module, &function, &args),
             ToHost::FilesChanged(files) => {
                 let _ = self.asset_loader.send(AssetRequest::Changed(files));
             }
@@ -436,9 +479,11 @@ impl Host {
             Err(error) => self.outbox.offer(answer(Err(describe(&error)))),
             Ok(EnteredCall::World) => {
                 let result =
-                    self.registry.call_with_world(&mut self.world, module, function, &values);
+                    self.registry
+                        .call_with_world(&mut self.world, module, function, &values);
                 self.world.flush();
-                self.outbox.offer(answer(to_json(result.map_err(|error| describe(&error)))));
+                self.outbox
+                    .offer(answer(to_json(result.map_err(|error| describe(&error)))));
             }
             Ok(EnteredCall::Detached(_)) => {
                 // A guard stays on its thread: the worker enters for itself, the
@@ -455,7 +500,10 @@ impl Host {
                         )),
                         Err(error) => Err(describe(&error)),
                     };
-                    outbox.offer(FromHost::Called { id, result: to_json(result) });
+                    outbox.offer(FromHost::Called {
+                        id,
+                        result: to_json(result),
+                    });
                 };
                 if self.workers.run(job).is_err() {
                     let message = "too many calls are waiting; try again later".to_owned();
@@ -469,12 +517,22 @@ impl Host {
         if !self.viewport_wanted {
             return;
         }
-        let due = self.last_picture.as_ref().is_none_or(|(at, _)| at.elapsed() >= PICTURE_INTERVAL);
-        let Some(viewport) = self.world.get_resource::<Viewport>().filter(|_| due) else { return };
-        if self.last_picture.as_ref().is_some_and(|(_, last)| last == viewport) {
+        let due = self
+            .last_picture
+            .as_ref()
+            .is_none_or(|(at, _)| at.elapsed() >= PICTURE_INTERVAL);
+        let Some(viewport) = self.world.get_resource::<Viewport>().filter(|_| due) else {
+            return;
+        };
+        if self
+            .last_picture
+            .as_ref()
+            .is_some_and(|(_, last)| last == viewport)
+        {
             return;
         }
-        self.outbox.offer(FromHost::Viewport(convert::picture(viewport, self.frame)));
+        self.outbox
+            .offer(FromHost::Viewport(convert::picture(viewport, self.frame)));
         self.last_picture = Some((Instant::now(), viewport.clone()));
     }
 
@@ -483,7 +541,9 @@ impl Host {
             let id = match &fault {
                 SystemFault::Panicked { id, .. } | SystemFault::Failed { id, .. } => *id,
             };
-            let Some((module, version, function)) = self.registry.name_call(id) else { continue };
+            let Some((module, version, function)) = self.registry.name_call(id) else {
+                continue;
+            };
             let (message, file, line, column, rendered) = match fault {
                 SystemFault::Panicked { report, .. } => {
                     let message = format!("system `{function}` panicked: {}", report.message);
@@ -492,11 +552,18 @@ impl Host {
                          paused until the next reload",
                         report.summary()
                     ));
-                    (message, report.file, report.line, report.column, report.backtrace)
+                    (
+                        message,
+                        report.file,
+                        report.line,
+                        report.column,
+                        report.backtrace,
+                    )
                 }
                 SystemFault::Failed { message, .. } => {
                     let message = format!("system `{function}` failed: {message}");
-                    self.outbox.error(format!("Module '{module}' v{version}: {message}"));
+                    self.outbox
+                        .error(format!("Module '{module}' v{version}: {message}"));
                     (message, String::new(), 0, 0, String::new())
                 }
             };
@@ -509,16 +576,18 @@ impl Host {
                 column,
                 message,
             };
-            self.board.set_problem(&format!("system:{module}:{function}"), Some(problem));
+            self.board
+                .set_problem(&format!("system:{module}:{function}"), Some(problem));
         }
     }
 
     fn keep_house(&mut self) {
         let world = &self.world;
         let book = &self.book;
-        self.drain.look(&self.registry, &self.outbox, &self.loader, |key, inside| {
-            book.references(world, key, inside)
-        });
+        self.drain
+            .look(&self.registry, &self.outbox, &self.loader, |key, inside| {
+                book.references(world, key, inside)
+            });
         let status = world_status(world, book);
         if let Ok(mut shown) = self.board.world.try_lock() {
             *shown = status;
@@ -532,7 +601,10 @@ impl Host {
         self.modules.clear(&mut self.world);
         let dropped = panic::guard(|| drop(std::mem::take(&mut self.world)));
         if let Err(report) = dropped {
-            self.outbox.error(format!("a value panicked while it was dropped: {}", report.summary()));
+            self.outbox.error(format!(
+                "a value panicked while it was dropped: {}",
+                report.summary()
+            ));
         }
         self.telemetry_stop.store(true, Ordering::Relaxed);
         let _ = self.loader.send(LoaderRequest::Stop);
@@ -566,13 +638,18 @@ fn world_status(world: &World, book: &StateBook) -> WorldStatus {
             .unwrap_or(0);
         match kind {
             StateKind::Component => {
-                status.components.push(ComponentCount { name: name.to_owned(), count });
+                status.components.push(ComponentCount {
+                    name: name.to_owned(),
+                    count,
+                });
             }
             StateKind::Resource if count > 0 => status.resources.push(name.to_owned()),
             _ => {}
         }
     }
-    status.components.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
+    status
+        .components
+        .sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
     status.resources.sort();
     status.entities = state::game_entities(world);
     status

@@ -83,7 +83,12 @@ impl Loader {
         let mut retired: Vec<Retired> = Vec::new();
         loop {
             match self.requests.recv_timeout(EXTERNAL_INTERVAL) {
-                Ok(LoaderRequest::Load { ticket, module, artifact, force }) => {
+                Ok(LoaderRequest::Load {
+                    ticket,
+                    module,
+                    artifact,
+                    force,
+                }) => {
                     self.load(ticket, &module, &artifact, force);
                     self.look_at_closed();
                 }
@@ -107,8 +112,11 @@ impl Loader {
     }
 
     fn look_outside(&mut self) {
-        let changes: Vec<_> =
-            self.backends.iter_mut().flat_map(|backend| backend.external_changes()).collect();
+        let changes: Vec<_> = self
+            .backends
+            .iter_mut()
+            .flat_map(|backend| backend.external_changes())
+            .collect();
         for (module, artifact) in changes {
             self.load(None, &module, &artifact, false);
         }
@@ -129,11 +137,17 @@ impl Loader {
         };
         let Some(&(_, backend)) = self.modules.iter().find(|(name, _)| name == module) else {
             let message = format!("there is no module `{module}` in the config");
-            return self.outbox.reloaded(report(ReloadOutcome::LoadError, message));
+            return self
+                .outbox
+                .reloaded(report(ReloadOutcome::LoadError, message));
         };
         match self.prepare(backend, module, artifact, force) {
             Ok(prepared) => {
-                let ready = ReadyVersion { prepared, ticket, load: start.elapsed() };
+                let ready = ReadyVersion {
+                    prepared,
+                    ticket,
+                    load: start.elapsed(),
+                };
                 // The frame thread is gone only when the host ends.
                 let _ = self.ready.send(ready);
             }
@@ -150,14 +164,16 @@ impl Loader {
         artifact: &Artifact,
         force: bool,
     ) -> Result<PreparedVersion, (ReloadOutcome, String)> {
-        let loaded = self.backends[backend].load(module, artifact, force).map_err(|error| {
-            let outcome = match error {
-                LoadError::Unusable(_) => ReloadOutcome::LoadError,
-                LoadError::Misfit(_) => ReloadOutcome::Rejected,
-                LoadError::Unchanged => ReloadOutcome::Unchanged,
-            };
-            (outcome, error.to_string())
-        })?;
+        let loaded = self.backends[backend]
+            .load(module, artifact, force)
+            .map_err(|error| {
+                let outcome = match error {
+                    LoadError::Unusable(_) => ReloadOutcome::LoadError,
+                    LoadError::Misfit(_) => ReloadOutcome::Rejected,
+                    LoadError::Unchanged => ReloadOutcome::Unchanged,
+                };
+                (outcome, error.to_string())
+            })?;
         let rejected = |message: String| (ReloadOutcome::Rejected, message);
         let key = self
             .registry
@@ -190,12 +206,17 @@ impl Loader {
             let for_check = describe(key, &loaded)?;
             let _call = call::enter(CallId::new(key.id, 0));
             panic::guard(|| state::check_registrations(for_check)).map_err(|report| {
-                format!("it panicked while its systems were checked: {}", report.summary())
+                format!(
+                    "it panicked while its systems were checked: {}",
+                    report.summary()
+                )
             })??;
             swap::sort_description(&mut description)?;
             Ok((description, declare))
         });
-        let names = described.as_ref().map(|(description, _)| swap::function_names(description));
+        let names = described
+            .as_ref()
+            .map(|(description, _)| swap::function_names(description));
         let names = names.unwrap_or_default();
         self.outbox.offer(FromHost::Names {
             id: key.id,
@@ -203,11 +224,15 @@ impl Loader {
             version: key.number,
             functions: names.clone(),
         });
-        self.registry.set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
+        self.registry
+            .set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
         match described {
-            Ok((description, declare)) => {
-                Ok(PreparedVersion { module: module.to_owned(), key, description, declare })
-            }
+            Ok((description, declare)) => Ok(PreparedVersion {
+                module: module.to_owned(),
+                key,
+                description,
+                declare,
+            }),
             Err(message) => {
                 self.registry.reject(module, key);
                 Err(rejected(message))
@@ -216,8 +241,14 @@ impl Loader {
     }
 
     fn unload(&mut self, module: &str, key: VersionKey) {
-        debug_assert_eq!(call::count_certainly(key.id), 0, "unloading a version that runs");
-        let Some(mut code) = self.registry.take_code(module, key) else { return };
+        debug_assert_eq!(
+            call::count_certainly(key.id),
+            0,
+            "unloading a version that runs"
+        );
+        let Some(mut code) = self.registry.take_code(module, key) else {
+            return;
+        };
         code.close();
         if !self.look_whether_gone(module, key, code.as_ref()) {
             self.registry.set_closed(module, key, false);
@@ -252,7 +283,10 @@ fn describe(key: VersionKey, loaded: &LoadedCode) -> Result<ModuleDescription, S
         builder.finish()
     });
     let description = description.map_err(|report| {
-        format!("it panicked while it was asked what it offers: {}", report.summary())
+        format!(
+            "it panicked while it was asked what it offers: {}",
+            report.summary()
+        )
     })?;
     if description.errors.is_empty() {
         Ok(description)
@@ -291,11 +325,17 @@ impl Drain {
             if self.requested.contains(&key.id) {
                 continue;
             }
-            let calls = call::running().iter().filter(|c| c.id.version() == key.id).count();
+            let calls = call::running()
+                .iter()
+                .filter(|c| c.id.version() == key.id)
+                .count();
             if calls > 0 {
                 if self.announced.insert(key.id) {
                     let plural = if calls == 1 { "" } else { "s" };
-                    outbox.debug(format!("v{} draining ({calls} active call{plural})", key.number));
+                    outbox.debug(format!(
+                        "v{} draining ({calls} active call{plural})",
+                        key.number
+                    ));
                 }
                 continue;
             }

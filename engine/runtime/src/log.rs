@@ -31,11 +31,19 @@ impl LogSink for Sink {
             Level::Debug => LogLevel::Debug,
             Level::Trace => LogLevel::Trace,
         };
-        let module = if NAMING.replace(true) { None } else { self.registry.current_module() };
+        let module = if NAMING.replace(true) {
+            None
+        } else {
+            self.registry.current_module()
+        };
         NAMING.set(false);
         let module =
             module.unwrap_or_else(|| target.split("::").next().unwrap_or(target).to_owned());
-        self.outbox.offer(FromHost::Log { level, module, message: message.to_string() });
+        self.outbox.offer(FromHost::Log {
+            level,
+            module,
+            message: message.to_string(),
+        });
     }
 }
 

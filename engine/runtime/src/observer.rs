@@ -32,7 +32,12 @@ unsafe impl Send for ThreadBound {}
 impl ObserverGate {
     /// A gate for the observer with this call id.
     pub fn new(id: CallId, faults: FaultQueue) -> Self {
-        Self { id, closed: AtomicBool::new(false), guards: Mutex::new(Vec::new()), faults }
+        Self {
+            id,
+            closed: AtomicBool::new(false),
+            guards: Mutex::new(Vec::new()),
+            faults,
+        }
     }
 
     /// Lets no further call in.
@@ -47,21 +52,33 @@ impl CallGate for ObserverGate {
             return false;
         }
         let guard = ThreadBound(call::enter(self.id));
-        self.guards.lock().unwrap_or_else(PoisonError::into_inner).push(guard);
+        self.guards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(guard);
         true
     }
 
     fn exit(&self, panicked: Option<String>) {
         if let Some(message) = panicked {
             self.close();
-            let report =
-                panic::take_report().unwrap_or(PanicReport { message, ..PanicReport::default() });
+            let report = panic::take_report().unwrap_or(PanicReport {
+                message,
+                ..PanicReport::default()
+            });
             self.faults
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(SystemFault::Panicked { id: self.id, report });
+                .push(SystemFault::Panicked {
+                    id: self.id,
+                    report,
+                });
         }
-        let guard = self.guards.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let guard = self
+            .guards
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         drop(guard.map(|ThreadBound(guard)| guard));
     }
 }

@@ -33,7 +33,10 @@ impl PanicReport {
         if self.file.is_empty() {
             return self.message.clone();
         }
-        format!("{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+        format!(
+            "{}:{}:{}: {}",
+            self.file, self.line, self.column, self.message
+        )
     }
 }
 
@@ -51,8 +54,13 @@ pub fn install_hook() {
         }
         let location = info.location();
         let report = PanicReport {
-            message: info.payload_as_str().unwrap_or("a value that is no text").to_owned(),
-            file: location.map(|place| place.file().to_owned()).unwrap_or_default(),
+            message: info
+                .payload_as_str()
+                .unwrap_or("a value that is no text")
+                .to_owned(),
+            file: location
+                .map(|place| place.file().to_owned())
+                .unwrap_or_default(),
             line: location.map_or(0, std::panic::Location::line),
             column: location.map_or(0, std::panic::Location::column),
             backtrace: match Backtrace::capture() {
@@ -81,7 +89,10 @@ pub fn guard<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
         let message = panic_message(payload.as_ref());
         // A payload's own drop may panic as well; there is nothing left to report then.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        take_report().unwrap_or(PanicReport { message, ..PanicReport::default() })
+        take_report().unwrap_or(PanicReport {
+            message,
+            ..PanicReport::default()
+        })
     })
 }
 
@@ -96,7 +107,10 @@ mod tests {
         let _call = enter(CallId::new(903, 0));
         let report = guard(|| panic!("boom {}", 1)).unwrap_err();
         assert_eq!(report.message, "boom 1");
-        assert!(report.file.ends_with("panic.rs") && report.line > 0, "{report:?}");
+        assert!(
+            report.file.ends_with("panic.rs") && report.line > 0,
+            "{report:?}"
+        );
         assert_eq!(guard(|| 5), Ok(5));
         assert_eq!(take_report(), None);
     }

@@ -191,7 +191,10 @@ impl Registry {
 
     /// Records types that a version brings. Returns whether any of them is new.
     pub fn learn_types(&self, types: impl IntoIterator<Item = TypeId>) -> bool {
-        let mut known = self.known_types.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .known_types
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let before = known.len();
         known.extend(types);
         known.len() > before
@@ -217,7 +220,10 @@ impl Registry {
         let mut modules = self.lock();
         let module = find(&mut modules, module)?;
         let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = VersionKey { id: *next_id, number: module.last_number + 1 };
+        let key = VersionKey {
+            id: *next_id,
+            number: module.last_number + 1,
+        };
         *next_id += 1;
         module.last_number = key.number;
         module.versions.push(Version {
@@ -279,17 +285,31 @@ impl Registry {
         for version in &mut module.versions {
             if version.state == VersionState::Active {
                 version.state = VersionState::Draining;
-                previous = Some(VersionKey { id: version.id, number: version.number });
+                previous = Some(VersionKey {
+                    id: version.id,
+                    number: version.number,
+                });
             }
         }
-        let version = module.versions.iter_mut().find(|version| version.id == key.id)?;
+        let version = module
+            .versions
+            .iter_mut()
+            .find(|version| version.id == key.id)?;
         version.state = VersionState::Active;
-        version.calls =
-            functions.iter().map(|f| (f.name.clone(), f.call.clone())).collect();
+        version.calls = functions
+            .iter()
+            .map(|f| (f.name.clone(), f.call.clone()))
+            .collect();
         for (index, function) in functions.iter().enumerate() {
-            let slot = module.slots.entry(function.name.clone()).or_insert_with(|| {
-                Arc::new(FunctionSlot { slot: Slot::default(), type_id: Mutex::new(None) })
-            });
+            let slot = module
+                .slots
+                .entry(function.name.clone())
+                .or_insert_with(|| {
+                    Arc::new(FunctionSlot {
+                        slot: Slot::default(),
+                        type_id: Mutex::new(None),
+                    })
+                });
             let mut type_id = slot.type_id.lock().unwrap_or_else(PoisonError::into_inner);
             // A handle made for another type finds the slot empty from now on.
             let fits = type_id.is_none_or(|old| old == function.type_id);
@@ -316,8 +336,10 @@ impl Registry {
     /// A version that ended draining gives up what it registered: its dynamic calls
     /// are returned to be dropped where the caller likes.
     pub fn retire(&self, module: &str, key: VersionKey) -> Vec<DynamicCall> {
-        self.with_version(module, key, |version| version.calls.drain().map(|(_, c)| c).collect())
-            .unwrap_or_default()
+        self.with_version(module, key, |version| {
+            version.calls.drain().map(|(_, c)| c).collect()
+        })
+        .unwrap_or_default()
     }
 
     /// Versions of all modules that no longer take calls and still are mapped.
@@ -331,7 +353,10 @@ impl Registry {
                     VersionState::Draining | VersionState::Pinned | VersionState::Rejected
                 );
                 if over && version.code.is_some() {
-                    let key = VersionKey { id: version.id, number: version.number };
+                    let key = VersionKey {
+                        id: version.id,
+                        number: version.number,
+                    };
                     found.push((module.name.clone(), key, version.state));
                 }
             }
@@ -360,13 +385,16 @@ impl Registry {
 
     /// Whether anybody holds a lease on a version.
     pub fn is_leased(&self, module: &str, key: VersionKey) -> bool {
-        self.with_version(module, key, |version| Arc::strong_count(&version.lease.0) > 1)
-            .unwrap_or(false)
+        self.with_version(module, key, |version| {
+            Arc::strong_count(&version.lease.0) > 1
+        })
+        .unwrap_or(false)
     }
 
     /// Takes the code out of a version so that it can be unloaded.
     pub fn take_code(&self, module: &str, key: VersionKey) -> Option<Box<dyn CodeHandle>> {
-        self.with_version(module, key, |version| version.code.take()).flatten()
+        self.with_version(module, key, |version| version.code.take())
+            .flatten()
     }
 
     /// Records whether the code of a version that was closed is gone from the process.
@@ -378,7 +406,11 @@ impl Registry {
                 vec!["the loader still holds its library, until the next one is loaded".to_owned()]
             };
             if version.state != VersionState::Rejected {
-                version.state = if gone { VersionState::Unloaded } else { VersionState::Pinned };
+                version.state = if gone {
+                    VersionState::Unloaded
+                } else {
+                    VersionState::Pinned
+                };
             }
         });
     }
@@ -390,15 +422,21 @@ impl Registry {
         key: VersionKey,
         ask: impl FnOnce(&dyn CodeHandle) -> R,
     ) -> Option<R> {
-        self.with_version(module, key, |version| version.code.as_deref().map(ask)).flatten()
+        self.with_version(module, key, |version| version.code.as_deref().map(ask))
+            .flatten()
     }
 
     /// The active version of a module.
     pub fn active(&self, module: &str) -> Option<VersionKey> {
         let mut modules = self.lock();
-        let version =
-            find(&mut modules, module)?.versions.iter().find(|v| v.state == VersionState::Active)?;
-        Some(VersionKey { id: version.id, number: version.number })
+        let version = find(&mut modules, module)?
+            .versions
+            .iter()
+            .find(|v| v.state == VersionState::Active)?;
+        Some(VersionKey {
+            id: version.id,
+            number: version.number,
+        })
     }
 
     /// The last number given to a version of a module.
@@ -410,12 +448,19 @@ impl Registry {
     pub fn active_hash(&self, module: &str) -> Option<u64> {
         let mut modules = self.lock();
         let module = find(&mut modules, module)?;
-        module.versions.iter().find(|v| v.state == VersionState::Active).map(|v| v.hash)
+        module
+            .versions
+            .iter()
+            .find(|v| v.state == VersionState::Active)
+            .map(|v| v.hash)
     }
 
     /// Names of all modules, in the order they were added.
     pub fn module_names(&self) -> Vec<String> {
-        self.lock().iter().map(|module| module.name.clone()).collect()
+        self.lock()
+            .iter()
+            .map(|module| module.name.clone())
+            .collect()
     }
 
     /// A function by name and type; `F` is a `fn` pointer type such as
@@ -424,9 +469,12 @@ impl Registry {
     pub fn function<F: 'static>(&self, module: &str, function: &str) -> Option<TypedFunction<F>> {
         let mut modules = self.lock();
         let slot = find(&mut modules, module)?.slots.get(function)?.clone();
-        let fits = *slot.type_id.lock().unwrap_or_else(PoisonError::into_inner)
-            == Some(TypeId::of::<F>());
-        fits.then_some(TypedFunction { slot, _type: std::marker::PhantomData })
+        let fits =
+            *slot.type_id.lock().unwrap_or_else(PoisonError::into_inner) == Some(TypeId::of::<F>());
+        fits.then_some(TypedFunction {
+            slot,
+            _type: std::marker::PhantomData,
+        })
     }
 
     /// Enters a function by name on this thread, so that the version it found
@@ -478,7 +526,11 @@ impl Registry {
                 version: version.number,
                 function: function.to_owned(),
             };
-            (call.clone(), context, call::enter(CallId::new(version.id, index)))
+            (
+                call.clone(),
+                context,
+                call::enter(CallId::new(version.id, index)),
+            )
         };
         let result = context.finish(call(world, args));
         drop(call);
@@ -490,7 +542,10 @@ impl Registry {
     pub fn name_call(&self, id: CallId) -> Option<(String, u32, String)> {
         let modules = self.lock();
         modules.iter().find_map(|module| {
-            let version = module.versions.iter().find(|version| version.id == id.version())?;
+            let version = module
+                .versions
+                .iter()
+                .find(|version| version.id == id.version())?;
             let function = version.functions.get(id.function() as usize)?;
             Some((module.name.clone(), version.number, function.clone()))
         })
@@ -498,7 +553,8 @@ impl Registry {
 
     /// The module that runs on this thread now.
     pub fn current_module(&self) -> Option<String> {
-        self.name_call(call::current()?).map(|(module, _, _)| module)
+        self.name_call(call::current()?)
+            .map(|(module, _, _)| module)
     }
 
     /// All modules as they are listed, with the given calls counted.
@@ -541,8 +597,10 @@ impl Registry {
         act: impl FnOnce(&mut Version) -> R,
     ) -> Option<R> {
         let mut modules = self.lock();
-        let version =
-            find(&mut modules, module)?.versions.iter_mut().find(|version| version.id == key.id)?;
+        let version = find(&mut modules, module)?
+            .versions
+            .iter_mut()
+            .find(|version| version.id == key.id)?;
         Some(act(version))
     }
 }
@@ -553,11 +611,17 @@ fn find<'a>(modules: &'a mut [Module], name: &str) -> Option<&'a mut Module> {
 
 fn forget_old(module: &mut Module) {
     let over = |version: &Version| {
-        matches!(version.state, VersionState::Unloaded | VersionState::Rejected)
-            && version.code.is_none()
+        matches!(
+            version.state,
+            VersionState::Unloaded | VersionState::Rejected
+        ) && version.code.is_none()
     };
-    let mut excess =
-        module.versions.iter().filter(|v| over(v)).count().saturating_sub(KEPT_VERSIONS);
+    let mut excess = module
+        .versions
+        .iter()
+        .filter(|v| over(v))
+        .count()
+        .saturating_sub(KEPT_VERSIONS);
     module.versions.retain(|version| {
         let forget = excess > 0 && over(version);
         excess -= usize::from(forget);
@@ -577,7 +641,10 @@ fn resolve<'a>(
             known: known.join(", "),
         });
     };
-    let active = found.versions.iter().find(|version| version.state == VersionState::Active);
+    let active = found
+        .versions
+        .iter()
+        .find(|version| version.state == VersionState::Active);
     let version = active.ok_or_else(|| CallByNameError::NotActive(module.to_owned()))?;
     let Some(call) = version.calls.get(function) else {
         let mut known: Vec<_> = version.calls.keys().map(String::as_str).collect();
@@ -588,7 +655,11 @@ fn resolve<'a>(
             known: known.join(", "),
         });
     };
-    let index = version.functions.iter().rposition(|name| name == function).unwrap_or(0);
+    let index = version
+        .functions
+        .iter()
+        .rposition(|name| name == function)
+        .unwrap_or(0);
     Ok((version, call, index as u32))
 }
 
@@ -623,7 +694,10 @@ typed_calls!(A a, B b, C c, D d, E e, G g);
 
 /// What a panic of a module's code is reported as: `game_logic v3: system `x` panicked ...`.
 pub fn describe_panic(module: &str, version: u32, function: &str, report: &PanicReport) -> String {
-    format!("Module '{module}' v{version}: `{function}` panicked at {}", report.summary())
+    format!(
+        "Module '{module}' v{version}: `{function}` panicked at {}",
+        report.summary()
+    )
 }
 
 #[cfg(test)]

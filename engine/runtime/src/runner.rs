@@ -63,7 +63,14 @@ impl RunnableSystem {
         for condition in &mut config.conditions {
             condition.initialize(world);
         }
-        Self { config, id, paused: false, next_fire: None, last_error: None, spent: Duration::ZERO }
+        Self {
+            config,
+            id,
+            paused: false,
+            next_fire: None,
+            last_error: None,
+            spent: Duration::ZERO,
+        }
     }
 
     /// Path of the function.
@@ -76,7 +83,12 @@ impl RunnableSystem {
     fn continue_from(&mut self, old: &Self) {
         let last_run: Tick = old.config.system.get_last_run();
         self.config.system.set_last_run(last_run);
-        for (condition, old) in self.config.conditions.iter_mut().zip(&old.config.conditions) {
+        for (condition, old) in self
+            .config
+            .conditions
+            .iter_mut()
+            .zip(&old.config.conditions)
+        {
             condition.set_last_run(old.get_last_run());
         }
         if self.config.trigger == old.config.trigger {
@@ -87,11 +99,13 @@ impl RunnableSystem {
     fn is_due(&mut self, world: &World) -> bool {
         match self.config.trigger {
             Trigger::Frame => true,
-            Trigger::Pressed(key) => {
-                world.get_resource::<Input>().is_some_and(|input| input.pressed(key))
-            }
+            Trigger::Pressed(key) => world
+                .get_resource::<Input>()
+                .is_some_and(|input| input.pressed(key)),
             Trigger::Every(period) => {
-                let Some(time) = world.get_resource::<Time>() else { return false };
+                let Some(time) = world.get_resource::<Time>() else {
+                    return false;
+                };
                 let due = *self.next_fire.get_or_insert(time.elapsed() + period);
                 if time.elapsed() < due {
                     return false;
@@ -108,7 +122,9 @@ impl RunnableSystem {
                 return Ok(());
             }
         }
-        self.config.system.run_without_applying_deferred((), world)?;
+        self.config
+            .system
+            .run_without_applying_deferred((), world)?;
         if self.config.system.has_deferred() {
             self.config.system.apply_deferred(world);
         }
@@ -153,12 +169,18 @@ impl VersionSystems {
                     let message = error.to_string();
                     if system.last_error.as_ref() != Some(&message) {
                         system.last_error = Some(message.clone());
-                        faults.push(SystemFault::Failed { id: system.id, message });
+                        faults.push(SystemFault::Failed {
+                            id: system.id,
+                            message,
+                        });
                     }
                 }
                 Err(report) => {
                     system.paused = true;
-                    faults.push(SystemFault::Panicked { id: system.id, report });
+                    faults.push(SystemFault::Panicked {
+                        id: system.id,
+                        report,
+                    });
                 }
             }
             system.spent += start.elapsed();
@@ -170,13 +192,22 @@ impl VersionSystems {
         self.stages
             .iter_mut()
             .flatten()
-            .map(|system| (system.config.name.clone(), std::mem::take(&mut system.spent)))
+            .map(|system| {
+                (
+                    system.config.name.clone(),
+                    std::mem::take(&mut system.spent),
+                )
+            })
             .collect()
     }
 
     /// Names of all systems that are paused.
     pub fn paused(&self) -> impl Iterator<Item = &str> {
-        self.stages.iter().flatten().filter(|system| system.paused).map(RunnableSystem::name)
+        self.stages
+            .iter()
+            .flatten()
+            .filter(|system| system.paused)
+            .map(RunnableSystem::name)
     }
 }
 

@@ -41,7 +41,11 @@ struct KnownType {
 impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
-        Self { types: HashMap::new(), engine, brought: HashMap::new() }
+        Self {
+            types: HashMap::new(),
+            engine,
+            brought: HashMap::new(),
+        }
     }
 }
 
@@ -52,7 +56,9 @@ impl StateBook {
     /// The first type that does not, its field, and what to do.
     pub fn check(&self, module: &str, types: &[StateType]) -> Result<(), String> {
         for new in types {
-            let Some(old) = self.types.get(&(new.kind, new.schema.path.clone())) else { continue };
+            let Some(old) = self.types.get(&(new.kind, new.schema.path.clone())) else {
+                continue;
+            };
             let kind = new.kind.name();
             if old.module != module {
                 return Err(format!(
@@ -85,24 +91,34 @@ impl StateBook {
     /// their values stay in the world.
     pub fn adopt(&mut self, module: &str, types: &[StateType]) {
         for new in types {
-            self.types.entry((new.kind, new.schema.path.clone())).or_insert_with(|| KnownType {
-                stored: new.stored,
-                hash: new.schema.hash(),
-                schema: new.schema.clone(),
-                module: module.to_owned(),
-            });
+            self.types
+                .entry((new.kind, new.schema.path.clone()))
+                .or_insert_with(|| KnownType {
+                    stored: new.stored,
+                    hash: new.schema.hash(),
+                    schema: new.schema.clone(),
+                    module: module.to_owned(),
+                });
         }
     }
 
     /// Records that every component the world has learnt since `known` came with a
     /// version.
     pub fn attribute(&mut self, world: &World, known: usize, module: &str, key: VersionKey) {
-        for (id, info) in world.components().iter_registered().filter(|(id, _)| id.index() >= known)
+        for (id, info) in world
+            .components()
+            .iter_registered()
+            .filter(|(id, _)| id.index() >= known)
         {
-            if info.type_id().is_some_and(|type_id| self.engine.contains(&type_id)) {
+            if info
+                .type_id()
+                .is_some_and(|type_id| self.engine.contains(&type_id))
+            {
                 continue;
             }
-            self.brought.entry(id).or_insert_with(|| (module.to_owned(), key));
+            self.brought
+                .entry(id)
+                .or_insert_with(|| (module.to_owned(), key));
         }
     }
 
@@ -117,30 +133,44 @@ impl StateBook {
         let live = live_counts(world);
         let mut reasons = Vec::new();
         for (id, info) in world.components().iter_registered() {
-            let known = self.types.values().find(|known| Some(known.stored) == info.type_id());
+            let known = self
+                .types
+                .values()
+                .find(|known| Some(known.stored) == info.type_id());
             let name = known.map_or_else(
                 || format!("unregistered type of {} bytes", info.layout().size()),
                 |known| format!("type `{}`", known.schema.path),
             );
-            let brought = self.brought.get(&id).is_some_and(|(_, brought_by)| *brought_by == key);
+            let brought = self
+                .brought
+                .get(&id)
+                .is_some_and(|(_, brought_by)| *brought_by == key);
             let count = live.get(&id).copied().unwrap_or(0);
             if info.drop().is_some_and(|drop| inside(drop as usize)) {
-                reasons.push(format!("{name}: its drop function is in the component table"));
+                reasons.push(format!(
+                    "{name}: its drop function is in the component table"
+                ));
             } else if brought && hooks_of(info) {
                 reasons.push(format!("{name}: its hooks are in the component table"));
             } else if brought
                 && matches!(info.clone_behavior(), ComponentCloneBehavior::Custom(clone) if inside(*clone as usize))
             {
-                reasons.push(format!("{name}: its clone function is in the component table"));
+                reasons.push(format!(
+                    "{name}: its clone function is in the component table"
+                ));
             } else if brought && info.required_components().iter_ids().next().is_some() {
-                reasons.push(format!("{name}: constructors of the components it requires"));
+                reasons.push(format!(
+                    "{name}: constructors of the components it requires"
+                ));
             } else if brought && count > 0 && known.is_none() && info.layout().size() > 0 {
                 reasons.push(format!("{name}: {count} values that nothing is known of"));
             }
         }
         for known in self.types.values() {
             let parts = known.schema.parts_that_may_hold_code();
-            let Some(id) = world.components().get_id(known.stored) else { continue };
+            let Some(id) = world.components().get_id(known.stored) else {
+                continue;
+            };
             let count = live.get(&id).copied().unwrap_or(0);
             // Any version of the module may have made the values.
             if count > 0 && !parts.is_empty() {
@@ -162,7 +192,10 @@ impl StateBook {
         world.components().iter_registered().find_map(|(id, info)| {
             let (brought_by, _) = self.brought.get(&id)?;
             let count = live.get(&id).copied().filter(|count| *count > 0)?;
-            let known = self.types.values().any(|known| Some(known.stored) == info.type_id());
+            let known = self
+                .types
+                .values()
+                .any(|known| Some(known.stored) == info.type_id());
             (brought_by == module && !known && info.layout().size() > 0).then(|| {
                 format!(
                     "the world holds {count} values of a component of {} bytes that the running \
@@ -177,7 +210,11 @@ impl StateBook {
     /// Short names of all components with values, and of all resources, for display.
     pub fn names(&self) -> impl Iterator<Item = (StateKind, TypeId, &str)> {
         self.types.iter().map(|((kind, path), known)| {
-            (*kind, known.stored, path.rsplit("::").next().unwrap_or(path))
+            (
+                *kind,
+                known.stored,
+                path.rsplit("::").next().unwrap_or(path),
+            )
         })
     }
 }
@@ -218,7 +255,11 @@ pub fn declare_engine_types(world: &mut World) {
 /// Types that the engine and the ECS themselves put into worlds.
 fn engine_types(world: &mut World) -> HashSet<TypeId> {
     declare_engine_types(world);
-    world.components().iter_registered().filter_map(|(_, info)| info.type_id()).collect()
+    world
+        .components()
+        .iter_registered()
+        .filter_map(|(_, info)| info.type_id())
+        .collect()
 }
 
 /// Finds types that a version's systems use and the version does not register, by
@@ -234,8 +275,11 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
         (state.declare)(&mut world);
         known.insert(state.stored);
     }
-    let mut checked: HashSet<ComponentId> =
-        world.components().iter_registered().map(|(id, _)| id).collect();
+    let mut checked: HashSet<ComponentId> = world
+        .components()
+        .iter_registered()
+        .map(|(id, _)| id)
+        .collect();
     for (_, config) in &mut description.systems {
         config.system.initialize(&mut world);
         for condition in &mut config.conditions {
@@ -243,7 +287,9 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
         }
         for (id, info) in world.components().iter_registered() {
             let new = checked.insert(id);
-            let registered = info.type_id().is_some_and(|type_id| known.contains(&type_id));
+            let registered = info
+                .type_id()
+                .is_some_and(|type_id| known.contains(&type_id));
             if new && !registered && info.layout().size() > 0 {
                 return Err(format!(
                     "system `{}` uses a component, resource or message of {} bytes that the module \
@@ -264,9 +310,12 @@ pub fn game_entities(world: &World) -> u64 {
         .into_iter()
         .filter_map(|type_id| world.components().get_id(type_id))
         .collect();
-    let of_the_game = world
-        .archetypes()
-        .iter()
-        .filter(|archetype| !engine.iter().any(|component| archetype.contains(*component)));
-    of_the_game.map(|archetype| u64::from(archetype.len())).sum()
+    let of_the_game = world.archetypes().iter().filter(|archetype| {
+        !engine
+            .iter()
+            .any(|component| archetype.contains(*component))
+    });
+    of_the_game
+        .map(|archetype| u64::from(archetype.len()))
+        .sum()
 }

@@ -48,12 +48,13 @@ pub struct ActiveModule {
 /// What is left of a version that was swapped out or did not get in: everything it
 /// registered, to be dropped off the frame loop while its code is still mapped.
 #[derive(Default)]
+#[expect(dead_code, reason = "held to be dropped")]
 pub struct Retired {
-    _systems: VersionSystems,
-    _assets: Option<Arc<Vec<AssetRegistration>>>,
-    _calls: Vec<DynamicCall>,
-    _functions: Vec<FunctionRegistration>,
-    _types: Vec<StateType>,
+    systems: VersionSystems,
+    assets: Option<Arc<Vec<AssetRegistration>>>,
+    calls: Vec<DynamicCall>,
+    functions: Vec<FunctionRegistration>,
+    types: Vec<StateType>,
 }
 
 /// A swap that happened.
@@ -76,9 +77,18 @@ pub struct ActiveModules {
 /// Names in the order of [`CallId`]'s function numbers: systems, observers,
 /// functions.
 pub fn function_names(description: &ModuleDescription) -> Vec<String> {
-    let systems = description.systems.iter().map(|(_, system)| system.name.clone());
-    let observers = description.observers.iter().map(|observer| observer.name.clone());
-    let functions = description.functions.iter().map(|function| function.name.clone());
+    let systems = description
+        .systems
+        .iter()
+        .map(|(_, system)| system.name.clone());
+    let observers = description
+        .observers
+        .iter()
+        .map(|observer| observer.name.clone());
+    let functions = description
+        .functions
+        .iter()
+        .map(|function| function.name.clone());
     systems.chain(observers).chain(functions).collect()
 }
 
@@ -93,9 +103,15 @@ pub fn sort_description(description: &mut ModuleDescription) -> Result<(), Strin
     }
     for (stage, systems) in Stage::ALL.into_iter().zip(by_stage) {
         let sorted = sort_systems(systems).map_err(|names| {
-            format!("`before` and `after` form a cycle in {}: {}", stage.name(), names.join(", "))
+            format!(
+                "`before` and `after` form a cycle in {}: {}",
+                stage.name(),
+                names.join(", ")
+            )
         })?;
-        description.systems.extend(sorted.into_iter().map(|system| (stage, system)));
+        description
+            .systems
+            .extend(sorted.into_iter().map(|system| (stage, system)));
     }
     Ok(())
 }
@@ -115,22 +131,42 @@ impl ActiveModules {
     ) -> Result<Swapped, String> {
         let start = Instant::now();
         world.flush();
-        let PreparedVersion { module, key, description, declare } = prepared;
+        let PreparedVersion {
+            module,
+            key,
+            description,
+            declare,
+        } = prepared;
         book.check(&module, &description.types)?;
         if self.get(&module).is_some()
             && let Some(unknown) = book.unknown_values(world, &module)
         {
             return Err(unknown);
         }
-        let ModuleDescription { types, systems, observers, functions, assets, .. } = description;
+        let ModuleDescription {
+            types,
+            systems,
+            observers,
+            functions,
+            assets,
+            ..
+        } = description;
         let first_function = (systems.len() + observers.len()) as u32;
         panic::guard(|| declare.iter().for_each(|declare| declare(world))).map_err(|report| {
-            format!("it panicked while its types were declared: {}", report.summary())
+            format!(
+                "it panicked while its types were declared: {}",
+                report.summary()
+            )
         })?;
         let known = world.components().num_registered();
         let faults = self.observer_faults.clone();
         let (mut systems, observers) = {
-            let mut undo = Undo { world, types: &types, initialized: Vec::new(), spawned: Vec::new() };
+            let mut undo = Undo {
+                world,
+                types: &types,
+                initialized: Vec::new(),
+                spawned: Vec::new(),
+            };
             let _call = call::enter(CallId::new(key.id, 0));
             let made = panic::guard(|| undo.prepare(systems, observers, key, &faults));
             let observers = std::mem::take(&mut undo.spawned);
@@ -160,29 +196,34 @@ impl ActiveModules {
             assets: Arc::new(assets),
         };
         let previous = registry.activate(&module, key, &functions, first_function);
-        let mut retired = Retired { _functions: functions, _types: types, ..Retired::default() };
-        match self.modules.iter_mut().find(|active| active.name == module) {
-            Some(slot) => {
-                for (entity, gate) in slot.observers.drain(..) {
-                    gate.close();
-                    world.despawn(entity);
-                }
-                world.flush();
-                systems.continue_from(&slot.systems);
-                active.systems = systems;
-                let old = std::mem::replace(slot, active);
-                retired._systems = old.systems;
-                retired._assets = Some(old.assets);
+        let mut retired = Retired {
+            functions,
+            types,
+            ..Retired::default()
+        };
+        if let Some(slot) = self.modules.iter_mut().find(|active| active.name == module) {
+            for (entity, gate) in slot.observers.drain(..) {
+                gate.close();
+                world.despawn(entity);
             }
-            None => {
-                active.systems = systems;
-                self.modules.push(active);
-            }
+            world.flush();
+            systems.continue_from(&slot.systems);
+            active.systems = systems;
+            let old = std::mem::replace(slot, active);
+            retired.systems = old.systems;
+            retired.assets = Some(old.assets);
+        } else {
+            active.systems = systems;
+            self.modules.push(active);
         }
         if let Some(previous) = previous {
-            retired._calls = registry.retire(&module, previous);
+            retired.calls = registry.retire(&module, previous);
         }
-        Ok(Swapped { previous, retired, took: start.elapsed() })
+        Ok(Swapped {
+            previous,
+            retired,
+            took: start.elapsed(),
+        })
     }
 
     /// The active version of a module.
@@ -218,15 +259,18 @@ impl ActiveModules {
     }
 
     /// Assets of all modules, with module and version.
-    pub fn assets(
-        &self,
-    ) -> impl Iterator<Item = (&str, VersionKey, &Arc<Vec<AssetRegistration>>)> {
-        self.modules.iter().map(|active| (active.name.as_str(), active.key, &active.assets))
+    pub fn assets(&self) -> impl Iterator<Item = (&str, VersionKey, &Arc<Vec<AssetRegistration>>)> {
+        self.modules
+            .iter()
+            .map(|active| (active.name.as_str(), active.key, &active.assets))
     }
 
     /// Time each system took since the last call of this.
     pub fn take_times(&mut self) -> Vec<(String, Duration)> {
-        self.modules.iter_mut().flat_map(|active| active.systems.take_times()).collect()
+        self.modules
+            .iter_mut()
+            .flat_map(|active| active.systems.take_times())
+            .collect()
     }
 
     /// Takes every module out, newest first: the world is about to be dropped.

@@ -60,11 +60,15 @@ impl FrameTimes {
         let count = self.count() as usize;
         let mut micros: Vec<u32> = (count.saturating_sub(FRAMES)..count)
             .map(|index| index % FRAMES)
-            .filter(|index| now.saturating_sub(self.ended_ms[*index].load(Ordering::Relaxed)) <= window)
+            .filter(|index| {
+                now.saturating_sub(self.ended_ms[*index].load(Ordering::Relaxed)) <= window
+            })
             .map(|index| self.micros[index].load(Ordering::Relaxed))
             .collect();
         micros.sort_unstable();
-        let Some(last) = micros.len().checked_sub(1) else { return FrameStatus::default() };
+        let Some(last) = micros.len().checked_sub(1) else {
+            return FrameStatus::default();
+        };
         let at = |share: f64| u64::from(micros[(last as f64 * share).round() as usize]);
         FrameStatus {
             fps: micros.len() as f64 / f64::from(now.clamp(1, window)) * 1000.0,
@@ -108,7 +112,10 @@ impl Board {
         let problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sorted: Vec<_> = problems.iter().collect();
         sorted.sort_by_key(|(key, _)| *key);
-        sorted.into_iter().map(|(_, problem)| problem.clone()).collect()
+        sorted
+            .into_iter()
+            .map(|(_, problem)| problem.clone())
+            .collect()
     }
 }
 
@@ -122,7 +129,11 @@ pub struct Observatory {
 impl Observatory {
     /// Looks at this registry and board.
     pub fn new(registry: Arc<Registry>, board: Arc<Board>) -> Self {
-        Self { registry, board, watch: CallWatch::default() }
+        Self {
+            registry,
+            board,
+            watch: CallWatch::default(),
+        }
     }
 
     /// What is to be seen now.
@@ -147,7 +158,12 @@ impl Observatory {
             frame: self.board.frames.count(),
             modules: self.registry.status(&plain),
             calls,
-            world: self.board.world.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            world: self
+                .board
+                .world
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             frames: self.board.frames.status(),
             problems: self.board.problems(),
             dropped: self.board.dropped.load(Ordering::Relaxed),

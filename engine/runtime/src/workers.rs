@@ -25,7 +25,12 @@ pub struct Workers {
 impl Default for Workers {
     fn default() -> Self {
         let (jobs, waiting) = bounded(QUEUE);
-        Self { jobs, waiting, idle: Arc::default(), started: AtomicUsize::new(0) }
+        Self {
+            jobs,
+            waiting,
+            idle: Arc::default(),
+            started: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -35,9 +40,12 @@ impl Workers {
     /// # Errors
     /// Gives the job back if too many wait.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) -> Result<(), Job> {
-        let queued = self.jobs.try_send(Box::new(job)).map_err(|error| match error {
-            TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
-        });
+        let queued = self
+            .jobs
+            .try_send(Box::new(job))
+            .map_err(|error| match error {
+                TrySendError::Full(job) | TrySendError::Disconnected(job) => job,
+            });
         let started = self.started.load(Ordering::Relaxed);
         if queued.is_ok()
             && self.idle.load(Ordering::Relaxed) < self.waiting.len()
@@ -61,7 +69,11 @@ impl Workers {
                 }
             }
         };
-        if std::thread::Builder::new().name(format!("worker-{index}")).spawn(body).is_ok() {
+        if std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(body)
+            .is_ok()
+        {
             self.started.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -78,7 +90,14 @@ mod tests {
         let (end, ends) = bounded::<()>(0);
         for _ in 0..3 {
             let (begun, ends) = (begun.clone(), ends.clone());
-            assert!(workers.run(move || { begun.send(()).unwrap(); ends.recv().unwrap() }).is_ok());
+            assert!(
+                workers
+                    .run(move || {
+                        begun.send(()).unwrap();
+                        ends.recv().unwrap()
+                    })
+                    .is_ok()
+            );
         }
         // All three run at once although none has ended.
         (0..3).for_each(|_| begins.recv().unwrap());

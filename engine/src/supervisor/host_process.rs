@@ -99,7 +99,10 @@ impl HostProcess {
         let pid = child.id();
         let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
         let output = child.stdout.take().map(|out| (out, messages.clone()));
-        let errors = child.stderr.take().map(|err| (err, messages.clone(), stderr_lines.clone()));
+        let errors = child
+            .stderr
+            .take()
+            .map(|err| (err, messages.clone(), stderr_lines.clone()));
         let child = Arc::new(Mutex::new(child));
         let mut setup_pipe = ours.try_clone()?;
         wire::write(&mut setup_pipe, setup).map_err(std::io::Error::other)?;
@@ -141,7 +144,13 @@ impl HostProcess {
         let mut reader = BufReader::with_capacity(1 << 16, ours);
         spawn("host-read", move || {
             while let Ok(message) = wire::read::<FromHost>(&mut reader) {
-                if messages.send(Message::Host { run, message: Box::new(message) }).is_err() {
+                if messages
+                    .send(Message::Host {
+                        run,
+                        message: Box::new(message),
+                    })
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -149,14 +158,33 @@ impl HostProcess {
                 let _ = thread.join();
             }
             let status = wait(&waiting);
-            let stderr: Vec<String> =
-                stderr_lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+            let stderr: Vec<String> = stderr_lines
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+                .cloned()
+                .collect();
             let last_words = stderr.iter().rev().find_map(|line| crash::parse(line));
-            let stderr = stderr.into_iter().filter(|line| crash::parse(line).is_none()).collect();
-            let end = HostEnd { status, last_words, stderr };
-            let _ = messages.send(Message::HostEnded { run, end: Box::new(end) });
+            let stderr = stderr
+                .into_iter()
+                .filter(|line| crash::parse(line).is_none())
+                .collect();
+            let end = HostEnd {
+                status,
+                last_words,
+                stderr,
+            };
+            let _ = messages.send(Message::HostEnded {
+                run,
+                end: Box::new(end),
+            });
         })?;
-        Ok(Self { run, pid, child, to_host })
+        Ok(Self {
+            run,
+            pid,
+            child,
+            to_host,
+        })
     }
 
     /// Sends a message unless the host is stuck. Never blocks. Returns whether it was
@@ -167,7 +195,11 @@ impl HostProcess {
 
     /// Ends the process now.
     pub(super) fn kill(&self) {
-        let _ = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        let _ = self
+            .child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .kill();
     }
 
     /// Whether it has ended, waiting up to `limit`.
@@ -196,7 +228,11 @@ impl Drop for HostProcess {
 fn wait(child: &Mutex<Child>) -> Option<ExitStatus> {
     // Polled, because a blocking wait would keep `kill` from getting the lock.
     loop {
-        match child.lock().unwrap_or_else(PoisonError::into_inner).try_wait() {
+        match child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_wait()
+        {
             Ok(Some(status)) => return Some(status),
             Ok(None) => {}
             Err(_) => return None,
@@ -209,7 +245,9 @@ fn spawn(
     name: &str,
     body: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
 }
 
 /// Hands over each line; bytes that are no UTF-8 are replaced, endless lines cut.

@@ -54,7 +54,11 @@ pub(super) struct Hub {
 impl Hub {
     /// A hub without clients.
     pub(super) fn new() -> Self {
-        Self { clients: HashMap::new(), logs: VecDeque::new(), socket: None }
+        Self {
+            clients: HashMap::new(),
+            logs: VecDeque::new(),
+            socket: None,
+        }
     }
 
     /// Listens for inspectors.
@@ -76,9 +80,13 @@ impl Hub {
         };
         let messages = messages.clone();
         let body = move || accept(&listener, &welcome, &messages);
-        std::thread::Builder::new().name("hub".into()).spawn(body).map_err(|source| {
-            EndpointError::Listen { path: path.to_path_buf(), source }
-        })?;
+        std::thread::Builder::new()
+            .name("hub".into())
+            .spawn(body)
+            .map_err(|source| EndpointError::Listen {
+                path: path.to_path_buf(),
+                source,
+            })?;
         Ok(())
     }
 
@@ -103,14 +111,23 @@ impl Hub {
             }
             let _ = messages.send(Message::Left(id));
         };
-        std::thread::Builder::new().name("ui-link".into()).spawn(body)?;
-        Ok(Link { requests, events: to_show })
+        std::thread::Builder::new()
+            .name("ui-link".into())
+            .spawn(body)?;
+        Ok(Link {
+            requests,
+            events: to_show,
+        })
     }
 
     /// Adds a client.
     pub(super) fn join(&mut self, client: NewClient) {
         let NewClient { id, events } = client;
-        let client = Client { events, subscription: Subscription::default(), dropped: 0 };
+        let client = Client {
+            events,
+            subscription: Subscription::default(),
+            dropped: 0,
+        };
         self.clients.insert(id, client);
     }
 
@@ -122,7 +139,9 @@ impl Hub {
     /// Replaces what a client wants; the kept log lines are sent to it at once when it
     /// begins to want logs.
     pub(super) fn subscribe(&mut self, id: ClientId, subscription: Subscription) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
+        let Some(client) = self.clients.get_mut(&id) else {
+            return;
+        };
         let new_logs = subscription.logs && !client.subscription.logs;
         client.subscription = subscription;
         if new_logs {
@@ -134,7 +153,9 @@ impl Hub {
 
     /// Whether any client wants something.
     pub(super) fn any(&self, wants: impl Fn(&Subscription) -> bool) -> bool {
-        self.clients.values().any(|client| wants(&client.subscription))
+        self.clients
+            .values()
+            .any(|client| wants(&client.subscription))
     }
 
     /// Sends to one client.
@@ -146,7 +167,11 @@ impl Hub {
 
     /// Sends to all clients that want it.
     pub(super) fn broadcast(&mut self, event: &Event, wants: impl Fn(&Subscription) -> bool) {
-        for client in self.clients.values_mut().filter(|client| wants(&client.subscription)) {
+        for client in self
+            .clients
+            .values_mut()
+            .filter(|client| wants(&client.subscription))
+        {
             client.send(event.clone());
         }
     }
@@ -163,7 +188,13 @@ impl Hub {
 
 impl Client {
     fn send(&mut self, event: Event) {
-        if self.dropped > 0 && self.events.try_send(Event::Dropped { count: self.dropped }).is_ok()
+        if self.dropped > 0
+            && self
+                .events
+                .try_send(Event::Dropped {
+                    count: self.dropped,
+                })
+                .is_ok()
         {
             self.dropped = 0;
         }
@@ -201,7 +232,9 @@ fn accept(listener: &UnixListener, welcome: &Event, messages: &Sender<Message>) 
             count.fetch_sub(1, Ordering::SeqCst);
         };
         // A client that cannot be served is closed by dropping its stream.
-        let _ = std::thread::Builder::new().name("client".into()).spawn(body);
+        let _ = std::thread::Builder::new()
+            .name("client".into())
+            .spawn(body);
     }
 }
 
@@ -213,7 +246,10 @@ fn serve(mut stream: UnixStream, welcome: Event, messages: &Sender<Message>, oth
     let _ = stream.set_write_timeout(Some(PATIENCE));
     let _ = stream.set_read_timeout(Some(PATIENCE));
     match wire::read::<Request>(&mut stream) {
-        Ok(Request::Hello { protocol: PROTOCOL_VERSION, .. }) => {}
+        Ok(Request::Hello {
+            protocol: PROTOCOL_VERSION,
+            ..
+        }) => {}
         Ok(Request::Hello { protocol, .. }) => {
             return refuse(
                 &mut stream,
@@ -226,18 +262,27 @@ fn serve(mut stream: UnixStream, welcome: Event, messages: &Sender<Message>, oth
         _ => return refuse(&mut stream, "a client must say hello first".to_owned()),
     }
     if others >= MAX_CLIENTS {
-        return refuse(&mut stream, format!("{MAX_CLIENTS} inspectors are attached already"));
+        return refuse(
+            &mut stream,
+            format!("{MAX_CLIENTS} inspectors are attached already"),
+        );
     }
     if wire::write(&mut stream, &welcome).is_err() || stream.set_read_timeout(None).is_err() {
         return;
     }
     let id = next_id();
     let (events, queue) = bounded(QUEUE);
-    let Ok(writer) = stream.try_clone() else { return };
+    let Ok(writer) = stream.try_clone() else {
+        return;
+    };
     let thread = std::thread::Builder::new()
         .name("client-write".into())
         .spawn(move || write_events(writer, &queue));
-    if thread.is_err() || messages.send(Message::Joined(NewClient { id, events })).is_err() {
+    if thread.is_err()
+        || messages
+            .send(Message::Joined(NewClient { id, events }))
+            .is_err()
+    {
         return;
     }
     while let Ok(request) = wire::read::<Request>(&mut stream) {

@@ -169,8 +169,14 @@ impl Supervisor {
     fn start(&mut self, with_ui: bool) -> Result<Option<JoinHandle<()>>> {
         let socket = self.options.socket.clone();
         let socket = socket.unwrap_or_else(|| endpoint::socket_path(std::process::id()));
-        self.hub.listen(&socket, &self.project.root, &self.messages).into_diagnostic()?;
-        let ui = if with_ui { Some(self.start_ui()?) } else { None };
+        self.hub
+            .listen(&socket, &self.project.root, &self.messages)
+            .into_diagnostic()?;
+        let ui = if with_ui {
+            Some(self.start_ui()?)
+        } else {
+            None
+        };
         if self.options.no_build {
             self.info(format!(
                 "Waiting for artifacts in {}",
@@ -189,7 +195,10 @@ impl Supervisor {
         std::thread::Builder::new()
             .name("ui".into())
             .spawn(move || {
-                let options = UiOptions { role: Role::Owner, reconnect: None };
+                let options = UiOptions {
+                    role: Role::Owner,
+                    reconnect: None,
+                };
                 let result = ui::run(link, options);
                 if let Err(error) = &result {
                     use std::io::Write as _;
@@ -202,7 +211,11 @@ impl Supervisor {
     }
 
     fn start_builder(&mut self) -> Result<()> {
-        let native = self.config.modules.iter().filter(|m| m.kind == ModuleKind::Native);
+        let native = self
+            .config
+            .modules
+            .iter()
+            .filter(|m| m.kind == ModuleKind::Native);
         let modules = native
             .map(|module| ModuleSource {
                 name: module.name.clone(),
@@ -286,7 +299,10 @@ impl Supervisor {
                 }
                 Err(RecvTimeoutError::Disconnected) => return ExitCode::FAILURE,
             }
-            let over = self.options.seconds.is_some_and(|limit| self.started.elapsed() >= limit);
+            let over = self
+                .options
+                .seconds
+                .is_some_and(|limit| self.started.elapsed() >= limit);
             if self.exit.is_none() && (over || end.load(Ordering::Relaxed)) {
                 self.exit = Some(ExitCode::SUCCESS);
             }
@@ -324,7 +340,13 @@ impl Supervisor {
 
     fn end(mut self, ui: Option<JoinHandle<()>>) {
         if let Some((client, id)) = self.ending.take() {
-            self.hub.send(client, Event::Answer { id, answer: Answer::Done });
+            self.hub.send(
+                client,
+                Event::Answer {
+                    id,
+                    answer: Answer::Done,
+                },
+            );
         }
         drop(self.builder.take());
         // Without clients the UI sees the hub go and gives the terminal back.
@@ -348,7 +370,11 @@ impl Supervisor {
                 }
             }
             Message::HostOutput { text, error } => {
-                let level = if error { LogLevel::Warn } else { LogLevel::Info };
+                let level = if error {
+                    LogLevel::Warn
+                } else {
+                    LogLevel::Info
+                };
                 self.log(level, "", text);
             }
             Message::HostEnded { run, end } => {
@@ -380,16 +406,27 @@ impl Supervisor {
                 let status = Answer::Status(Box::new(self.status()));
                 self.hub.send(client, answer(id, status));
             }
-            Request::Call { id, module, function, args } => {
+            Request::Call {
+                id,
+                module,
+                function,
+                args,
+            } => {
                 self.next_call += 1;
                 let call = self.next_call;
-                let sent = self.to_host(ToHost::Call { id: call, module, function, args });
+                let sent = self.to_host(ToHost::Call {
+                    id: call,
+                    module,
+                    function,
+                    args,
+                });
                 if sent {
                     self.calls.insert(call, (client, id));
                 } else {
                     let text = "no host is running, so nothing can be called; R in the inspector \
                                 starts one";
-                    self.hub.send(client, answer(id, Answer::Error(text.to_owned())));
+                    self.hub
+                        .send(client, answer(id, Answer::Error(text.to_owned())));
                 }
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
@@ -429,7 +466,12 @@ impl Supervisor {
     fn host_says(&mut self, message: FromHost) {
         match message {
             FromHost::Ready { .. } => {}
-            FromHost::Names { id, module, version, functions } => {
+            FromHost::Names {
+                id,
+                module,
+                version,
+                functions,
+            } => {
                 self.names.insert(id, (module, version, functions));
             }
             FromHost::Snapshot(snapshot) => {
@@ -438,10 +480,15 @@ impl Supervisor {
                     self.host_state = HostState::Running;
                 }
             }
-            FromHost::Log { level, module, message } => self.log(level, &module, message),
+            FromHost::Log {
+                level,
+                module,
+                message,
+            } => self.log(level, &module, message),
             FromHost::Reloaded(report) => self.reloaded(report),
             FromHost::Viewport(frame) => {
-                self.hub.broadcast(&Event::Viewport(frame), |wants| wants.viewport);
+                self.hub
+                    .broadcast(&Event::Viewport(frame), |wants| wants.viewport);
             }
             FromHost::Called { id, result } => {
                 if let Some((client, id)) = self.calls.remove(&id) {
@@ -467,21 +514,45 @@ impl Supervisor {
                 Some(format!("{module} v{version}: `{function}`"))
             })
             .or_else(|| {
-                let call = self.snapshot.calls.iter().find(|call| call.thread == "main")?;
-                Some(format!("{} v{}: `{}` (last seen)", call.module, call.version, call.function))
+                let call = self
+                    .snapshot
+                    .calls
+                    .iter()
+                    .find(|call| call.thread == "main")?;
+                Some(format!(
+                    "{} v{}: `{}` (last seen)",
+                    call.module, call.version, call.function
+                ))
             });
-        let place = during.as_ref().map(|place| format!(" in {place}")).unwrap_or_default();
-        self.error(format!("The host died: {}{place}; R in the inspector starts it again", end.how()));
-        let death = HostDeath { how: end.how(), during, stderr: end.stderr.clone() };
+        let place = during
+            .as_ref()
+            .map(|place| format!(" in {place}"))
+            .unwrap_or_default();
+        self.error(format!(
+            "The host died: {}{place}; R in the inspector starts it again",
+            end.how()
+        ));
+        let death = HostDeath {
+            how: end.how(),
+            during,
+            stderr: end.stderr.clone(),
+        };
         self.last_death = Some(death.clone());
         for (_, (client, id)) in std::mem::take(&mut self.calls) {
             let text = "the host died while the call was running".to_owned();
-            self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+            self.hub.send(
+                client,
+                Event::Answer {
+                    id,
+                    answer: Answer::Error(text),
+                },
+            );
         }
         self.fail_pending("the host died before the version was active");
         self.snapshot.calls.clear();
         self.broadcast_status();
-        self.hub.broadcast(&Event::HostDown(death), |wants| wants.status);
+        self.hub
+            .broadcast(&Event::HostDown(death), |wants| wants.status);
         if self.options.frames.is_some() {
             // Whoever asked for so many frames waits for an end, not for a person.
             self.exit = Some(ExitCode::FAILURE);
@@ -493,7 +564,14 @@ impl Supervisor {
     }
 
     fn shorten(&self, path: &std::path::Path) -> String {
-        path.strip_prefix(&self.project.root).unwrap_or(path).display().to_string()
+        path.strip_prefix(&self.project.root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    }
+
+    fn debug(&mut self, message: String) {
+        self.log(LogLevel::Debug, "", message);
     }
 
     fn info(&mut self, message: String) {

@@ -63,7 +63,10 @@ impl Reloads {
 
     /// What is wrong with the sources now.
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let builds = self.modules.values().flat_map(|module| module.problems.iter().cloned());
+        let builds = self
+            .modules
+            .values()
+            .flat_map(|module| module.problems.iter().cloned());
         self.watch_problem.iter().cloned().chain(builds).collect()
     }
 
@@ -117,30 +120,23 @@ impl Supervisor {
     /// What the builder says.
     pub(super) fn build_event(&mut self, event: BuildEvent) {
         match event {
-            BuildEvent::Detected { files, .. } => {
-                let names: Vec<_> = files.iter().map(|file| self.shorten(file)).collect();
-                let text = match names.as_slice() {
-                    [] => return,
-                    [one] => format!("Detected code change in {one}"),
-                    [first, rest @ ..] => {
-                        format!("Detected code change in {first} and {} more", rest.len())
-                    }
-                };
-                self.info(text);
-            }
+            BuildEvent::Detected { files, .. } => self.detected(&files),
             BuildEvent::Started { module, how } => {
                 let next = self.next_version(&module);
                 self.info(format!("Compiling {module} v{next}..."));
                 if how == BuildMethod::Cargo {
-                    self.log(
-                        inspector_protocol::message::LogLevel::Debug,
-                        "",
-                        format!("{module} is built by cargo"),
-                    );
+                    self.debug(format!("{module} is built by cargo"));
                 }
             }
             BuildEvent::Built {
-                module, artifact, hash, problems, timings, detected_at, trigger, forced, ..
+                module,
+                artifact,
+                hash,
+                problems,
+                timings,
+                detected_at,
+                trigger,
+                forced,
             } => {
                 let built = Built { artifact, hash };
                 self.set_build_problems(&module, problems);
@@ -159,68 +155,42 @@ impl Supervisor {
                 self.send_load(pending, forced);
             }
             BuildEvent::Unchanged {
-                module, artifact, hash, problems, timings, detected_at, trigger, forced, ..
+                module,
+                artifact,
+                hash,
+                problems,
+                timings,
+                detected_at,
+                trigger,
+                forced,
             } => {
                 self.set_build_problems(&module, problems);
-                let built = Built { artifact, hash };
-                let runs = self.reloads.module(&module).applied.last() == Some(&built);
                 let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
-                if forced || !runs {
-                    // Asked for, or the game was rolled back and the source went there too.
-                    self.reloads.module(&module).latest = Some(built.clone());
-                    let pending = Pending {
-                        module,
-                        trigger,
-                        timings,
-                        since: detected_at,
-                        built,
-                        rollback: false,
-                        waiting,
-                    };
-                    return self.send_load(pending, forced);
-                }
-                self.info(format!("Module '{module}' unchanged"));
-                self.record(
-                    ReloadStatus {
-                        module,
-                        outcome: ReloadOutcome::Unchanged,
-                        trigger,
-                        message: "the build gave the content that already runs".to_owned(),
-                        timings_ms: build_timings(timings, detected_at.elapsed()),
-                        ..ReloadStatus::default()
-                    },
+                let pending = Pending {
+                    module,
+                    trigger,
+                    timings,
+                    since: detected_at,
+                    built: Built { artifact, hash },
+                    rollback: false,
                     waiting,
-                );
+                };
+                self.build_unchanged(pending, forced);
             }
             BuildEvent::Failed {
-                module, problems, timings, detected_at, trigger, summary, ..
+                module,
+                problems,
+                timings,
+                detected_at,
+                trigger,
+                summary,
+                ..
             } => {
-                let texts: Vec<_> = problems
-                    .iter()
-                    .filter(|problem| problem.severity == Severity::Error)
-                    .map(|problem| problem.rendered.trim_end().to_owned())
-                    .collect();
-                self.set_build_problems(&module, problems);
-                self.error(format!("Module '{module}' does not compile: {summary}"));
-                for text in texts.into_iter().filter(|text| !text.is_empty()) {
-                    self.error(text);
-                }
-                let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
-                self.record(
-                    ReloadStatus {
-                        module,
-                        outcome: ReloadOutcome::CompileError,
-                        trigger,
-                        message: summary,
-                        timings_ms: build_timings(timings, detected_at.elapsed()),
-                        ..ReloadStatus::default()
-                    },
-                    waiting,
-                );
+                let times = build_timings(timings, detected_at.elapsed());
+                self.build_failed(module, problems, trigger, summary, times);
             }
             BuildEvent::Cancelled { module } => {
-                let text = format!("{module}: a later save replaces the running build");
-                self.log(inspector_protocol::message::LogLevel::Debug, "", text);
+                self.debug(format!("{module}: a later save replaces the running build"));
             }
             BuildEvent::FilesChanged { files } => {
                 self.to_host(ToHost::FilesChanged(files));
@@ -238,27 +208,106 @@ impl Supervisor {
         }
     }
 
+    fn detected(&mut self, files: &[PathBuf]) {
+        let names: Vec<_> = files.iter().map(|file| self.shorten(file)).collect();
+        match names.as_slice() {
+            [] => {}
+            [one] => self.info(format!("Detected code change in {one}")),
+            [first, rest @ ..] => {
+                self.info(format!(
+                    "Detected code change in {first} and {} more",
+                    rest.len()
+                ));
+            }
+        }
+    }
+
+    fn build_unchanged(&mut self, pending: Pending, forced: bool) {
+        let module = self.reloads.module(&pending.module);
+        let runs = module.applied.last() == Some(&pending.built);
+        if forced || !runs {
+            // Asked for, or the game was rolled back and the source went there too.
+            module.latest = Some(pending.built.clone());
+            return self.send_load(pending, forced);
+        }
+        self.info(format!("Module '{}' unchanged", pending.module));
+        let status = ReloadStatus {
+            module: pending.module,
+            outcome: ReloadOutcome::Unchanged,
+            trigger: pending.trigger,
+            message: "the build gave the content that already runs".to_owned(),
+            timings_ms: build_timings(pending.timings, pending.since.elapsed()),
+            ..ReloadStatus::default()
+        };
+        self.record(status, pending.waiting);
+    }
+
+    fn build_failed(
+        &mut self,
+        module: String,
+        problems: Vec<Problem>,
+        trigger: String,
+        summary: String,
+        timings_ms: ReloadTimings,
+    ) {
+        let errors = problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        let texts: Vec<_> = errors
+            .map(|problem| problem.rendered.trim_end().to_owned())
+            .collect();
+        self.set_build_problems(&module, problems);
+        self.error(format!("Module '{module}' does not compile: {summary}"));
+        for text in texts.into_iter().filter(|text| !text.is_empty()) {
+            self.error(text);
+        }
+        let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+        let status = ReloadStatus {
+            module,
+            outcome: ReloadOutcome::CompileError,
+            trigger,
+            message: summary,
+            timings_ms,
+            ..ReloadStatus::default()
+        };
+        self.record(status, waiting);
+    }
+
     fn set_build_problems(&mut self, module: &str, problems: Vec<Problem>) {
         self.reloads.module(module).problems = problems;
     }
 
     fn next_version(&self, module: &str) -> u32 {
-        let versions = self.snapshot.modules.iter().find(|known| known.name == module);
-        let last = versions.and_then(|known| known.versions.last()).map_or(0, |v| v.version);
+        let versions = self
+            .snapshot
+            .modules
+            .iter()
+            .find(|known| known.name == module);
+        let last = versions
+            .and_then(|known| known.versions.last())
+            .map_or(0, |v| v.version);
         last + 1
     }
 
     fn send_load(&mut self, pending: Pending, force: bool) {
         let waiting = pending.waiting.clone();
         let request = self.reloads.load(pending, force);
-        let ToHost::Load { ticket, .. } = &request else { return };
+        let ToHost::Load { ticket, .. } = &request else {
+            return;
+        };
         let ticket = *ticket;
         if !self.to_host(request) {
             // It is remembered as the latest: the next host begins with it.
             self.reloads.pending.remove(&ticket);
             for (client, id) in waiting {
                 let text = "it was built, but no host is running; R starts one with it".to_owned();
-                self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+                self.hub.send(
+                    client,
+                    Event::Answer {
+                        id,
+                        answer: Answer::Error(text),
+                    },
+                );
             }
         }
     }
@@ -266,18 +315,41 @@ impl Supervisor {
     /// A client asks for a module to be built and loaded again.
     pub(super) fn reload(&mut self, client: ClientId, id: u64, module: &str) {
         if !self.config.modules.iter().any(|known| known.name == module) {
-            let known: Vec<_> = self.config.modules.iter().map(|m| m.name.as_str()).collect();
-            let text = format!("there is no module `{module}`; modules are: {}", known.join(", "));
-            return self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+            let known: Vec<_> = self
+                .config
+                .modules
+                .iter()
+                .map(|m| m.name.as_str())
+                .collect();
+            let text = format!(
+                "there is no module `{module}`; modules are: {}",
+                known.join(", ")
+            );
+            return self.hub.send(
+                client,
+                Event::Answer {
+                    id,
+                    answer: Answer::Error(text),
+                },
+            );
         }
         if let Some(builder) = &self.builder {
             builder.rebuild(module);
             self.reloads.module(module).waiting.push((client, id));
             return;
         }
-        let library = self.config.modules.iter().find(|known| known.name == module);
-        let library = library.map(|module| self.library_of(module)).unwrap_or_default();
-        let artifact = self.project.libraries.join(engine_native::backend::library_file(&library));
+        let library = self
+            .config
+            .modules
+            .iter()
+            .find(|known| known.name == module);
+        let library = library
+            .map(|module| self.library_of(module))
+            .unwrap_or_default();
+        let artifact = self
+            .project
+            .libraries
+            .join(engine_native::backend::library_file(&library));
         match std::fs::read(&artifact) {
             Ok(bytes) => {
                 let hash = inspector_protocol::content_hash(&bytes);
@@ -294,7 +366,13 @@ impl Supervisor {
             }
             Err(error) => {
                 let text = format!("{} cannot be read: {error}", artifact.display());
-                self.hub.send(client, Event::Answer { id, answer: Answer::Error(text) });
+                self.hub.send(
+                    client,
+                    Event::Answer {
+                        id,
+                        answer: Answer::Error(text),
+                    },
+                );
             }
         }
     }
@@ -302,7 +380,13 @@ impl Supervisor {
     /// A client asks for the version before the active one.
     pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
         let mut refuse = |text: &str| {
-            self.hub.send(client, Event::Answer { id, answer: Answer::Error(text.to_owned()) });
+            self.hub.send(
+                client,
+                Event::Answer {
+                    id,
+                    answer: Answer::Error(text.to_owned()),
+                },
+            );
         };
         if state {
             return refuse(
@@ -310,7 +394,11 @@ impl Supervisor {
                  rolled back; leave out --state to roll back the code",
             );
         }
-        let applied = self.reloads.modules.get(module).map(|state| state.applied.as_slice());
+        let applied = self
+            .reloads
+            .modules
+            .get(module)
+            .map(|state| state.applied.as_slice());
         let Some([.., before, _]) = applied else {
             return refuse("there is no earlier version of that module to go back to");
         };
@@ -328,7 +416,9 @@ impl Supervisor {
 
     /// The host says how loading ended.
     pub(super) fn reloaded(&mut self, report: Reloaded) {
-        let pending = report.ticket.and_then(|ticket| self.reloads.pending.remove(&ticket));
+        let pending = report
+            .ticket
+            .and_then(|ticket| self.reloads.pending.remove(&ticket));
         let mut status = ReloadStatus {
             module: report.module.clone(),
             from: report.from,
@@ -374,7 +464,10 @@ impl Supervisor {
                 self.error(format!("Module '{module}' rejected: {}", status.message));
             }
             ReloadOutcome::LoadError => {
-                self.error(format!("Module '{module}' cannot be loaded: {}", status.message));
+                self.error(format!(
+                    "Module '{module}' cannot be loaded: {}",
+                    status.message
+                ));
             }
             ReloadOutcome::Unchanged => self.info(format!("Module '{module}' unchanged")),
             _ => {}
@@ -401,8 +494,14 @@ impl Supervisor {
         let last = self.reloads.history.back().map_or(0, |last| last.seq);
         status.seq = last + 1;
         if status.from.is_none() {
-            let known = self.snapshot.modules.iter().find(|known| known.name == status.module);
-            status.from = known.and_then(|known| known.active).filter(|_| status.to.is_none());
+            let known = self
+                .snapshot
+                .modules
+                .iter()
+                .find(|known| known.name == status.module);
+            status.from = known
+                .and_then(|known| known.active)
+                .filter(|_| status.to.is_none());
         }
         if self.reloads.history.len() == MAX_RELOADS {
             self.reloads.history.pop_front();
@@ -412,7 +511,8 @@ impl Supervisor {
             let answer = Answer::Reload(status.clone());
             self.hub.send(client, Event::Answer { id, answer });
         }
-        self.hub.broadcast(&Event::Reload(status), |wants| wants.status);
+        self.hub
+            .broadcast(&Event::Reload(status), |wants| wants.status);
         self.broadcast_status();
     }
 }

@@ -50,7 +50,10 @@ pub enum EndpointError {
 }
 
 fn list(pids: &[u32]) -> String {
-    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    pids.iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The directory that holds this user's sockets. It may not exist yet.
@@ -72,7 +75,10 @@ pub fn socket_path(pid: u32) -> PathBuf {
 /// [`EndpointError::NotPrivate`] if the default directory is not this user's
 /// alone, [`EndpointError::Listen`] if the socket cannot be made.
 pub fn listen(path: &Path) -> Result<UnixListener, EndpointError> {
-    let failed = |source| EndpointError::Listen { path: path.to_path_buf(), source };
+    let failed = |source| EndpointError::Listen {
+        path: path.to_path_buf(),
+        source,
+    };
     if path.parent() == Some(&socket_dir()) {
         private_dir(&socket_dir())?;
     }
@@ -88,13 +94,27 @@ fn private_dir(dir: &Path) -> Result<(), EndpointError> {
     match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(source) => return Err(EndpointError::Listen { path: dir.to_path_buf(), source }),
+        Err(source) => {
+            return Err(EndpointError::Listen {
+                path: dir.to_path_buf(),
+                source,
+            });
+        }
     }
-    let failed = |source| EndpointError::Listen { path: dir.to_path_buf(), source };
+    let failed = |source| EndpointError::Listen {
+        path: dir.to_path_buf(),
+        source,
+    };
     let metadata = fs::symlink_metadata(dir).map_err(failed)?;
     let private =
         metadata.is_dir() && metadata.uid() == user_id() && metadata.mode().trailing_zeros() >= 6;
-    if private { Ok(()) } else { Err(EndpointError::NotPrivate { path: dir.to_path_buf() }) }
+    if private {
+        Ok(())
+    } else {
+        Err(EndpointError::NotPrivate {
+            path: dir.to_path_buf(),
+        })
+    }
 }
 
 /// Connects to the hub that `attach` names (a socket path or a process id), or
@@ -121,11 +141,16 @@ pub fn connect(attach: Option<&str>) -> Result<UnixStream, EndpointError> {
 /// Process ids of this user's running hubs, ascending. Sockets that nobody
 /// listens on are removed.
 pub fn running() -> Vec<u32> {
-    let Ok(entries) = fs::read_dir(socket_dir()) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(socket_dir()) else {
+        return Vec::new();
+    };
     let mut pids = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
-        let pid = path.file_stem().and_then(|stem| stem.to_str()).and_then(|s| s.parse().ok());
+        let pid = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .and_then(|s| s.parse().ok());
         let (Some(pid), Some("sock")) = (pid, path.extension().and_then(|e| e.to_str())) else {
             continue;
         };
@@ -160,6 +185,9 @@ mod tests {
     #[test]
     fn an_unknown_socket_is_named_in_the_error() {
         let error = connect(Some("/nonexistent/liveloop.sock")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/liveloop.sock"), "{error}");
+        assert!(
+            error.to_string().contains("/nonexistent/liveloop.sock"),
+            "{error}"
+        );
     }
 }

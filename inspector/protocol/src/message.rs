@@ -211,7 +211,9 @@ impl std::str::FromStr for LogLevel {
             "info" => Ok(Self::Info),
             "debug" => Ok(Self::Debug),
             "trace" => Ok(Self::Trace),
-            _ => Err(format!("`{text}` is no log level; use error, warn, info, debug or trace")),
+            _ => Err(format!(
+                "`{text}` is no log level; use error, warn, info, debug or trace"
+            )),
         }
     }
 }

@@ -28,7 +28,11 @@ pub struct ViewportCell {
 
 impl Default for ViewportCell {
     fn default() -> Self {
-        Self { ch: ' ', fg: None, bg: None }
+        Self {
+            ch: ' ',
+            fg: None,
+            bg: None,
+        }
     }
 }
 

@@ -48,7 +48,9 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, WireError> {
 /// message does not fit a frame.
 pub fn write<T: Serialize>(to: &mut impl Write, message: &T) -> Result<(), WireError> {
     let bytes = encode(message)?;
-    to.write_all(&bytes).and_then(|()| to.flush()).map_err(WireError::Io)
+    to.write_all(&bytes)
+        .and_then(|()| to.flush())
+        .map_err(WireError::Io)
 }
 
 /// Reads one message, blocking until it is there.
@@ -71,7 +73,9 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, WireError> {
     }
     // Grow with what really arrives: a length alone buys no memory.
     let mut bytes = Vec::new();
-    from.take(length as u64).read_to_end(&mut bytes).map_err(WireError::Io)?;
+    from.take(length as u64)
+        .read_to_end(&mut bytes)
+        .map_err(WireError::Io)?;
     if bytes.len() < length {
         return Err(WireError::Closed);
     }
@@ -103,7 +107,10 @@ mod tests {
 
     #[test]
     fn a_cut_message_is_an_error_at_every_length() {
-        let message = Event::Log(LogLine { message: "hello".into(), ..LogLine::default() });
+        let message = Event::Log(LogLine {
+            message: "hello".into(),
+            ..LogLine::default()
+        });
         let bytes = encode(&message).unwrap();
         for cut in 0..bytes.len() {
             assert!(read::<Event>(&mut &bytes[..cut]).is_err(), "cut at {cut}");
@@ -114,12 +121,18 @@ mod tests {
     fn a_huge_length_is_refused_before_reading() {
         let mut bytes = (MAX_FRAME as u32 + 1).to_le_bytes().to_vec();
         bytes.extend([0; 16]);
-        assert!(matches!(read::<Event>(&mut bytes.as_slice()), Err(WireError::TooLong(_))));
+        assert!(matches!(
+            read::<Event>(&mut bytes.as_slice()),
+            Err(WireError::TooLong(_))
+        ));
     }
 
     #[test]
     fn foreign_bytes_are_malformed() {
         let bytes = [4, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
-        assert!(matches!(read::<Request>(&mut bytes.as_slice()), Err(WireError::Malformed(_))));
+        assert!(matches!(
+            read::<Request>(&mut bytes.as_slice()),
+            Err(WireError::Malformed(_))
+        ));
     }
 }

@@ -32,7 +32,12 @@ impl Source {
         });
         let (before, after) =
             parts.ok_or_else(|| miette!("{} has no `{}`", file.display(), SIGNATURE.trim_end()))?;
-        Ok(Self { file, original, before, after })
+        Ok(Self {
+            file,
+            original,
+            before,
+            after,
+        })
     }
 
     /// Saves edit number `edit`. From then on `damage(12, 5)` is [`answer`].

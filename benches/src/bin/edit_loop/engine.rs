@@ -45,12 +45,19 @@ impl Engine {
                 return Err(error);
             }
         };
-        let mut engine = Self { process, connection, next_id: 0 };
+        let mut engine = Self {
+            process,
+            connection,
+            next_id: 0,
+        };
         engine.send(&Request::Hello {
             protocol: PROTOCOL_VERSION,
             client: "edit_loop".to_owned(),
         })?;
-        engine.send(&Request::Subscribe(Subscription { status: true, ..Subscription::default() }))?;
+        engine.send(&Request::Subscribe(Subscription {
+            status: true,
+            ..Subscription::default()
+        }))?;
         engine.wait_for("the first version", |event| match event {
             Event::Refused { reason } => Some(Err(miette!("{reason}"))),
             Event::Status(status) => {
@@ -65,7 +72,11 @@ impl Engine {
 
     /// Saves an edit and waits until it runs; the time from before the save, and the
     /// engine's own figures.
-    pub(crate) fn edit(&mut self, source: &mut Source, edit: u32) -> Result<(Duration, ReloadTimings)> {
+    pub(crate) fn edit(
+        &mut self,
+        source: &mut Source,
+        edit: u32,
+    ) -> Result<(Duration, ReloadTimings)> {
         let start = Instant::now();
         source.save(edit)?;
         let reload = self.wait_for("the reload", |event| match event {
@@ -73,13 +84,24 @@ impl Engine {
             _ => None,
         })?;
         let took = start.elapsed();
-        let ReloadStatus { outcome, message, timings_ms, .. } = reload;
+        let ReloadStatus {
+            outcome,
+            message,
+            timings_ms,
+            ..
+        } = reload;
         if outcome != ReloadOutcome::Applied {
-            return Err(miette!("edit {edit} ended as {}: {message}", outcome.name()));
+            return Err(miette!(
+                "edit {edit} ended as {}: {message}",
+                outcome.name()
+            ));
         }
         let found = self.call("damage", &["12", "5"])?;
         if found != answer(edit) {
-            return Err(miette!("after edit {edit} `damage` is {found} and not {}", answer(edit)));
+            return Err(miette!(
+                "after edit {edit} `damage` is {found} and not {}",
+                answer(edit)
+            ));
         }
         Ok((took, timings_ms))
     }
@@ -88,7 +110,11 @@ impl Engine {
     pub(crate) fn end(mut self) -> Result<()> {
         self.send(&Request::Shutdown { id: 0 })?;
         let status = self.process.wait().into_diagnostic()?;
-        if status.success() { Ok(()) } else { Err(miette!("the engine ended with {status}")) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(miette!("the engine ended with {status}"))
+        }
     }
 
     fn call(&mut self, function: &str, args: &[&str]) -> Result<String> {
@@ -101,7 +127,10 @@ impl Engine {
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         })?;
         let answer = self.wait_for("an answer", |event| match event {
-            Event::Answer { id: answered, answer } if answered == id => Some(answer),
+            Event::Answer {
+                id: answered,
+                answer,
+            } if answered == id => Some(answer),
             _ => None,
         })?;
         match answer {
@@ -124,7 +153,10 @@ impl Engine {
                 return Ok(found);
             }
         }
-        Err(miette!("{what} did not come within {} s", PATIENCE.as_secs()))
+        Err(miette!(
+            "{what} did not come within {} s",
+            PATIENCE.as_secs()
+        ))
     }
 }
 
@@ -140,7 +172,9 @@ fn connect(process: &mut Child) -> Result<UnixStream> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Ok(connection) = endpoint::connect(Some(&socket)) {
-            connection.set_read_timeout(Some(PATIENCE)).into_diagnostic()?;
+            connection
+                .set_read_timeout(Some(PATIENCE))
+                .into_diagnostic()?;
             return Ok(connection);
         }
         if let Some(status) = process.try_wait().into_diagnostic()? {

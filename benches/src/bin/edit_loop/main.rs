@@ -68,7 +68,10 @@ struct Options {
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { edits: 20, root: None };
+        let mut options = Self {
+            edits: 20,
+            root: None,
+        };
         while let Some(argument) = arguments.next() {
             match (argument.as_str(), argument.parse()) {
                 ("--root", _) => {
@@ -124,7 +127,11 @@ fn main() -> Result<()> {
     for edit in WARM_UP + 1..=WARM_UP + options.edits {
         let (save_to_running, timings) = engine.edit(&mut source, edit)?;
         let replay = replay.edit(edit)?;
-        engine_edits.push(EngineEdit { save_to_running, timings, replay });
+        engine_edits.push(EngineEdit {
+            save_to_running,
+            timings,
+            replay,
+        });
     }
     engine.end()?;
 
@@ -140,7 +147,11 @@ fn main() -> Result<()> {
     for edit in first..first + options.edits.div_ceil(2) {
         let (cargo, update) = flow.edit(&scratch, &mut source, edit)?;
         let replay = replay.edit(edit)?;
-        flow_edits.push(FlowEdit { cargo, update, replay });
+        flow_edits.push(FlowEdit {
+            cargo,
+            update,
+            replay,
+        });
     }
     say(&Table::of(&engine_edits, &flow_edits).to_string())
 }

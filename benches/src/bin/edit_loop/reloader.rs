@@ -46,14 +46,24 @@ impl Flow {
             .command(program)
             .arg(CHILD)
             .arg(&libraries)
-            .env("LD_LIBRARY_PATH", std::env::join_paths(path).into_diagnostic()?)
+            .env(
+                "LD_LIBRARY_PATH",
+                std::env::join_paths(path).into_diagnostic()?,
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .into_diagnostic()?;
-        let output = process.stdout.take().ok_or_else(|| miette!("the reloader has no output"))?;
+        let output = process
+            .stdout
+            .take()
+            .ok_or_else(|| miette!("the reloader has no output"))?;
         let requests = process.stdin.take();
-        let mut flow = Self { process, requests, lines: BufReader::new(output).lines() };
+        let mut flow = Self {
+            process,
+            requests,
+            lines: BufReader::new(output).lines(),
+        };
         flow.expect_line("ready")?;
         Ok(flow)
     }
@@ -66,7 +76,10 @@ impl Flow {
         source: &mut Source,
         edit: u32,
     ) -> Result<(Duration, Duration)> {
-        let requests = self.requests.as_mut().ok_or_else(|| miette!("the reloader is gone"))?;
+        let requests = self
+            .requests
+            .as_mut()
+            .ok_or_else(|| miette!("the reloader is gone"))?;
         writeln!(requests, "{edit}").into_diagnostic()?;
         let start = Instant::now();
         source.save(edit)?;
@@ -77,9 +90,16 @@ impl Flow {
     }
 
     fn expect_line(&mut self, expected: &str) -> Result<()> {
-        let line = self.lines.next().ok_or_else(|| miette!("the reloader ended"))?;
+        let line = self
+            .lines
+            .next()
+            .ok_or_else(|| miette!("the reloader ended"))?;
         let line = line.into_diagnostic()?;
-        if line == expected { Ok(()) } else { Err(miette!("the reloader says: {line}")) }
+        if line == expected {
+            Ok(())
+        } else {
+            Err(miette!("the reloader says: {line}"))
+        }
     }
 }
 

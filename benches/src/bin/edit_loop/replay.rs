@@ -36,7 +36,10 @@ impl Replay {
         let start = Instant::now();
         while !file.is_file() {
             if start.elapsed() > PATIENCE {
-                return Err(miette!("the builder captured no command in {}", file.display()));
+                return Err(miette!(
+                    "the builder captured no command in {}",
+                    file.display()
+                ));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -44,9 +47,12 @@ impl Replay {
         let saved: Value = serde_json::from_slice(&bytes).into_diagnostic()?;
         let command = saved.get("command").unwrap_or(&saved);
         let part = |name: &str| {
-            command.get(name).ok_or_else(|| miette!("{} has no `{name}`", file.display()))
+            command
+                .get(name)
+                .ok_or_else(|| miette!("{} has no `{name}`", file.display()))
         };
-        let captured_in: PathBuf = serde_json::from_value(part("folder")?.clone()).into_diagnostic()?;
+        let captured_in: PathBuf =
+            serde_json::from_value(part("folder")?.clone()).into_diagnostic()?;
         let folder = scratch.work.join("replay");
         let modules = captured_in.join("game_logic");
         mirror(&modules, &folder.join("game_logic"))
@@ -80,7 +86,10 @@ impl Replay {
         if output.status.success() {
             return Ok(took);
         }
-        Err(miette!("the captured command failed:\n{}", String::from_utf8_lossy(&output.stderr)))
+        Err(miette!(
+            "the captured command failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ))
     }
 }
 

@@ -33,10 +33,20 @@ impl Scratch {
         let work = target.join("bench");
         let root = work.join("workspace");
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        mirror(&original, &root).into_diagnostic().wrap_err_with(|| {
-            format!("{} cannot be copied to {}", original.display(), root.display())
-        })?;
-        Ok(Self { root, target: work.join("target"), work })
+        mirror(&original, &root)
+            .into_diagnostic()
+            .wrap_err_with(|| {
+                format!(
+                    "{} cannot be copied to {}",
+                    original.display(),
+                    root.display()
+                )
+            })?;
+        Ok(Self {
+            root,
+            target: work.join("target"),
+            work,
+        })
     }
 
     /// Uses a checkout where it is.
@@ -60,7 +70,10 @@ impl Scratch {
     /// cargo set for this program.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(&self.root).env_clear().envs(environment());
+        command
+            .current_dir(&self.root)
+            .env_clear()
+            .envs(environment());
         command
     }
 

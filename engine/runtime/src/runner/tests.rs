@@ -66,12 +66,21 @@ fn systems_run_in_order_and_a_panic_stops_one_of_them() {
     });
     let before = world.entities().count_spawned();
     let faults = run(&mut systems, &mut world, Update);
-    let [SystemFault::Panicked { report, id }] = faults.as_slice() else { panic!("{faults:?}") };
-    assert_eq!((report.message.as_str(), id.function()), ("out of cheese", 1));
+    let [SystemFault::Panicked { report, id }] = faults.as_slice() else {
+        panic!("{faults:?}")
+    };
+    assert_eq!(
+        (report.message.as_str(), id.function()),
+        ("out of cheese", 1)
+    );
     assert_eq!(said(&mut world), ["one", "two"]);
     assert_eq!(run(&mut systems, &mut world, Update), []);
     world.flush();
-    assert_eq!(world.entities().count_spawned(), before, "its commands are discarded");
+    assert_eq!(
+        world.entities().count_spawned(),
+        before,
+        "its commands are discarded"
+    );
     assert_eq!(systems.paused().count(), 1);
 }
 
@@ -81,7 +90,10 @@ fn a_missing_resource_is_reported_once() {
     let mut systems = systems(&mut world, |m| {
         m.systems(Update, needs_missing);
     });
-    assert!(matches!(run(&mut systems, &mut world, Update)[..], [SystemFault::Failed { .. }]));
+    assert!(matches!(
+        run(&mut systems, &mut world, Update)[..],
+        [SystemFault::Failed { .. }]
+    ));
     assert_eq!(run(&mut systems, &mut world, Update), []);
     world.insert_resource(Missing);
     assert_eq!(run(&mut systems, &mut world, Update), []);
@@ -115,7 +127,8 @@ fn conditions_timers_and_keys_decide() {
 fn the_next_version_has_seen_what_the_last_one_saw() {
     let mut world = world();
     let register = |m: &mut ModuleBuilder| {
-        m.systems(Update, on_change).every(Duration::from_millis(20), two);
+        m.systems(Update, on_change)
+            .every(Duration::from_millis(20), two);
     };
     let mut old = systems(&mut world, register);
     run(&mut old, &mut world, Update);

@@ -1,0 +1,275 @@
+//! What goes wrong is named, and the game goes on.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+
+use inspector_protocol::message::{Answer, Event, HostDeath, Request, Subscription};
+use inspector_protocol::status::{HostState, ReloadOutcome, ReloadStatus, VersionState};
+use liveloop_tests::client::Client;
+use liveloop_tests::engine::{Engine, LIB, states};
+use liveloop_tests::scratch::Scratch;
+
+#[test]
+fn a_bad_artifact_is_refused_and_the_next_good_build_goes_live() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    let good = fs::read(scratch.library()).expect("the library is there");
+    let artifacts: [(&str, Vec<u8>); 4] = [
+        ("cut in half", good[..good.len() / 2].to_vec()),
+        ("without its last bytes", good[..good.len() - 100].to_vec()),
+        ("garbage", b"this is no library".repeat(1000)),
+        ("empty", Vec::new()),
+    ];
+    for (what, bytes) in artifacts {
+        let seq = engine.last_reload();
+        scratch.replace_library(&bytes);
+        let reload = engine.reload_after(seq);
+        let refused = matches!(
+            reload.outcome,
+            ReloadOutcome::LoadError | ReloadOutcome::Rejected
+        );
+        assert!(
+            refused && reload.to.is_none() && !reload.message.is_empty(),
+            "{what}: {reload:#?}"
+        );
+        let before = engine.number("counter");
+        engine.run_frames(5);
+        assert!(
+            engine.number("counter") > before,
+            "{what}: the game stands still"
+        );
+        assert_eq!(engine.number("answer"), 1);
+        engine.wait("version 1", |status| {
+            states(status)
+                .contains(&(1, VersionState::Active))
+                .then_some(())
+        });
+    }
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    assert_eq!(engine.number("answer"), 2);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_panic_of_a_system_or_observer_is_named_and_the_game_goes_on() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    for (arm, function, message) in [
+        ("arm", "burn", "the fuse burnt down"),
+        (
+            "arm_observer",
+            "burn_observed",
+            "the observed fuse burnt down",
+        ),
+    ] {
+        engine.call(arm, &[]);
+        let problem = engine.wait("the problem", |status| {
+            status
+                .problems
+                .iter()
+                .find(|problem| problem.message.contains(message))
+                .cloned()
+        });
+        assert!(problem.message.contains(function), "{problem:#?}");
+        assert!(
+            problem.file.ends_with("lib.rs") && problem.line > 0,
+            "{problem:#?}"
+        );
+        let (_, line) = engine.log.wait(0, message, |line| line.contains(message));
+        assert!(
+            line.starts_with("[ERROR] ") && line.contains(function) && line.contains("v1"),
+            "{line}"
+        );
+    }
+    // Paused is what failed, nothing else.
+    let before = (engine.number("counter"), engine.number("observed"));
+    engine.run_frames(10);
+    assert!(engine.number("counter") > before.0 && engine.number("observed") > before.1);
+    let burnt = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.contains("burnt down"))
+            .count()
+    };
+    assert_eq!(burnt(&engine.log.since(0)), 2, "each is reported once");
+
+    // The next version is tried anew.
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    engine.wait("that no problem is left", |status| {
+        status.problems.is_empty().then_some(())
+    });
+    engine.call("arm", &[]);
+    engine.wait("the problem", |status| {
+        status
+            .problems
+            .iter()
+            .any(|problem| problem.message.contains("the fuse burnt down"))
+            .then_some(())
+    });
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_panic_of_a_called_function_is_its_answer() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    let reason = engine.try_call("fail", &[]).expect_err("it panics");
+    for part in [
+        "game_logic",
+        "v1",
+        "`fail`",
+        "this function fails",
+        "lib.rs",
+    ] {
+        assert!(reason.contains(part), "`{part}` is missing: {reason}");
+    }
+    assert_eq!(engine.number("answer"), 1);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_version_that_does_not_fit_leaves_no_trace() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    let text = scratch.read(LIB);
+    let cases: [(&str, &str, &[&str]); 3] = [
+        // The module function panics.
+        (
+            "    m.component::<Crate>()",
+            "    if ANSWER == 1 { panic!(\"not today\"); }\n    m.component::<Crate>()",
+            &["panicked", "not today"],
+        ),
+        // Registered twice.
+        (
+            ".function(\"answer\", answer)",
+            ".function(\"answer\", answer).function(\"answer\", answer)",
+            &["`answer`", "twice"],
+        ),
+        // Used, but not registered.
+        ("        .resource::<Fuse>()\n", "\n", &["burn", "register"]),
+    ];
+    for (from, to, parts) in cases {
+        let reload = engine.edit(LIB, from, to);
+        assert_eq!(
+            (reload.outcome, reload.to),
+            (ReloadOutcome::Rejected, None),
+            "{reload:#?}"
+        );
+        for part in parts {
+            assert!(
+                reload.message.contains(part),
+                "`{part}` is missing: {}",
+                reload.message
+            );
+        }
+        assert_eq!(engine.number("answer"), 1);
+        scratch.save(LIB, &text);
+        let back = engine.reload_after(reload.seq);
+        assert!(
+            matches!(
+                back.outcome,
+                ReloadOutcome::Unchanged | ReloadOutcome::Applied
+            ),
+            "{back:#?}"
+        );
+    }
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    assert_eq!(engine.number("answer"), 2);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    for (function, signal) in [
+        ("crash", "SIGSEGV"),
+        ("crash_in_frame", "SIGSEGV"),
+        ("abort", "SIGABRT"),
+    ] {
+        let before = engine.dump();
+        let wanted = Subscription {
+            status: true,
+            ..Subscription::default()
+        };
+        let mut watching = Client::subscribe(&engine.socket, wanted);
+        let reason = engine
+            .try_call(function, &[])
+            .expect_err("the host dies of it");
+        assert!(reason.contains("died"), "{reason}");
+        let HostDeath { how, during, .. } = loop {
+            if let Event::HostDown(death) = watching.next() {
+                break death;
+            }
+        };
+        assert!(how.contains(signal), "{function}: {how}");
+        let during = during.expect("the call is known");
+        assert!(
+            during.contains("game_logic") && during.contains(function),
+            "{during}"
+        );
+        engine.log.wait(0, "the death", |line| {
+            line.starts_with("[ERROR] The host died")
+                && line.contains(signal)
+                && line.contains(function)
+        });
+
+        // While it is down.
+        let status = engine.dump();
+        assert_eq!(
+            (status.engine.host, status.engine.host_pid),
+            (HostState::Down, None)
+        );
+        assert!(engine.try_call("answer", &[]).is_err());
+        let shown = engine.inspector(&["dump"]);
+        assert!(
+            shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("\"down\"")
+        );
+
+        assert_eq!(engine.ask(|id| Request::RestartHost { id }), Answer::Done);
+        let after = engine.wait("the new host", |status| {
+            (status.engine.host == HostState::Running).then(|| status.engine.clone())
+        });
+        assert_ne!(after.run_id, before.engine.run_id);
+        assert_ne!(after.host_pid, before.engine.host_pid);
+        assert_eq!(engine.number("answer"), 2, "the last good version runs");
+    }
+    engine.apply(LIB, "ANSWER: i64 = 2;", "ANSWER: i64 = 3;");
+    assert_eq!(engine.number("answer"), 3);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_mistake_at_the_start_is_shown_and_its_fix_starts_the_game() {
+    let scratch = Scratch::take();
+    let text = scratch.read(LIB);
+    scratch.edit(LIB, "fn answer() -> i64 {", "fn answer() -> i32 {");
+    let engine = Engine::spawn(&scratch, &[]);
+    engine.log.wait(0, "the error", |line| {
+        line.starts_with("[ERROR] Module 'game_logic' does not compile")
+    });
+    let reload: ReloadStatus = engine.reload_after(0);
+    assert_eq!(
+        (reload.outcome, reload.from),
+        (ReloadOutcome::CompileError, None),
+        "{reload:#?}"
+    );
+    let status = engine.dump();
+    assert!(
+        status.problems.iter().any(|problem| problem.file == LIB),
+        "{:#?}",
+        status.problems
+    );
+    assert!(engine.try_call("answer", &[]).is_err());
+    scratch.save(LIB, &text);
+    let reload = engine.reload_after(reload.seq);
+    assert_eq!(
+        (reload.outcome, reload.to),
+        (ReloadOutcome::Applied, Some(1)),
+        "{reload:#?}"
+    );
+    assert_eq!(engine.number("answer"), 1);
+    assert!(engine.finish().success());
+}
