@@ -6,6 +6,11 @@
 //!
 //! Run: `cargo bench -p liveloop_benches --bench call`
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "without its fixture there is nothing to measure"
+)]
+
 use std::env;
 use std::fs;
 use std::hint::black_box;

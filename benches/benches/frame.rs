@@ -12,6 +12,11 @@
 //!
 //! Run: `cargo bench -p liveloop_benches --bench frame`
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "without its fixture there is nothing to measure"
+)]
+
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 

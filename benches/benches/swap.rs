@@ -10,6 +10,11 @@
 //!
 //! Run: `cargo bench -p liveloop_benches --bench swap`
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "without its fixture there is nothing to measure"
+)]
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::time::{Duration, Instant};

@@ -41,21 +41,22 @@ pub fn flee(
     }
 }
 
-/// Keeps seekers together.
-pub fn flock(
-    mut seekers: ParamSet<(
-        Query<&Velocity, With<Seeker>>,
-        Query<&mut Velocity, With<Seeker>>,
-    )>,
-) {
-    let sum: f32 = seekers.p0().iter().map(|velocity| velocity.x).sum();
-    for mut velocity in &mut seekers.p1() {
+/// Velocities of seekers.
+type SeekerVelocities<'w, 's> = Query<'w, 's, &'static Velocity, With<Seeker>>;
+
+/// Lets rocks drift with the seekers.
+pub fn flock(mut bodies: ParamSet<(SeekerVelocities, Query<&mut Velocity, With<Rock>>)>) {
+    let sum: f32 = bodies.p0().iter().map(|velocity| velocity.x).sum();
+    for mut velocity in &mut bodies.p1() {
         velocity.x += sum * 1e-6;
     }
 }
 
-/// Slows everything.
-pub fn drag(clock: Res<Clock>, mut bodies: Query<&mut Velocity, Or<(With<Rock>, With<Spark>)>>) {
+/// What drag slows.
+type Loose = Or<(With<Rock>, With<Spark>)>;
+
+/// Slows what has no drive of its own.
+pub fn drag(clock: Res<Clock>, mut bodies: Query<&mut Velocity, Loose>) {
     for mut velocity in &mut bodies {
         velocity.x *= 1.0 - clock.delta;
     }

@@ -472,3 +472,6 @@ fn process_exists(pid: u32) -> bool {
 fn process_exists(_pid: u32) -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,6 +138,8 @@ impl AssetLoader {
             Ok(text) => text,
             Err(error) => {
                 if certain {
+                    // The same text coming back is news then.
+                    in_use.seen.remove(&asset.path);
                     self.problem(
                         module,
                         &asset.path,
@@ -182,6 +184,7 @@ impl AssetLoader {
                 false
             }
             Err(report) => {
+                in_use.seen.remove(&asset.path);
                 let message = format!("its check panicked: {}", report.summary());
                 self.problem(module, &asset.path, &shown, 0, 0, &message);
                 true
@@ -218,3 +221,6 @@ impl AssetLoader {
             .set_problem(&format!("asset:{module}:{path}"), Some(problem));
     }
 }
+
+#[cfg(test)]
+mod tests;

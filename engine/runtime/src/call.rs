@@ -19,12 +19,12 @@ use crate::fence;
 pub struct CallId(u64);
 
 impl CallId {
-    /// Function number `function` of the version with the registry-wide id `version`.
+    /// Function number `function` of the version with the process-wide id `version`.
     pub fn new(version: u32, function: u32) -> Self {
         Self(u64::from(version) << 32 | u64::from(function) | 1 << 63)
     }
 
-    /// Registry-wide id of the version.
+    /// Process-wide id of the version.
     pub fn version(self) -> u32 {
         (self.0 >> 32) as u32 & 0x7fff_ffff
     }
@@ -363,18 +363,18 @@ mod tests {
         let count = || {
             running()
                 .iter()
-                .filter(|call| call.id.version() == 901)
+                .filter(|call| call.id.version() == 0x7000_0901)
                 .count()
         };
         let mut guards: Vec<_> = (0..DEPTH + 10)
-            .map(|n| enter(CallId::new(901, n as u32)))
+            .map(|n| enter(CallId::new(0x7000_0901, n as u32)))
             .collect();
         assert_eq!(count(), DEPTH + 10);
         while guards.len() > 3 {
             guards.pop();
         }
         assert_eq!(count(), 3);
-        assert_eq!(current(), Some(CallId::new(901, 2)));
+        assert_eq!(current(), Some(CallId::new(0x7000_0901, 2)));
         while guards.pop().is_some() {}
         assert_eq!(count(), 0);
     }
@@ -386,7 +386,7 @@ mod tests {
         static GONE: [AtomicBool; 400] = [const { AtomicBool::new(false) }; 400];
         prepare();
         let slot = Slot::default();
-        let first = 1000;
+        let first = 0x7000_1000;
         slot.publish(Some((std::ptr::null(), CallId::new(first, 0))));
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -421,12 +421,12 @@ mod tests {
     #[test]
     fn a_watched_call_keeps_its_first_time() {
         let mut watch = CallWatch::default();
-        let _guard = enter(CallId::new(902, 1));
+        let _guard = enter(CallId::new(0x7000_0902, 1));
         let elapsed = |watch: &mut CallWatch| {
             watch
                 .look()
                 .into_iter()
-                .find(|(call, _)| call.id.version() == 902)
+                .find(|(call, _)| call.id.version() == 0x7000_0902)
                 .map(|(_, time)| time)
         };
         let first = elapsed(&mut watch).unwrap();

@@ -5,6 +5,7 @@
 //! it has for others goes into a bounded channel, and is dropped and counted when
 //! that is full.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,6 +70,12 @@ impl Outbox {
         }
     }
 
+    /// Sends the last message. No frame waits for it any more, and whoever reads
+    /// relies on it: waits a moment for a slow reader.
+    fn finish(&self) {
+        let _ = self.to.send_timeout(FromHost::Finished, LAST_WORD);
+    }
+
     fn log(&self, level: LogLevel, message: String) {
         self.offer(FromHost::Log {
             level,
@@ -105,6 +112,8 @@ impl Outbox {
 
 /// How often the world is counted and old versions are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// How long a host that ends waits for room for its last message.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
 
@@ -177,6 +186,7 @@ impl Host {
             outbox: outbox.clone(),
             closed: Vec::new(),
             type_images: Vec::new(),
+            declarations: HashMap::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {
@@ -298,7 +308,10 @@ impl Host {
         let start = Instant::now();
         self.between_frames();
         let mut faults = Vec::new();
-        self.world.resource_mut::<Time>().advance(frame_time);
+        // A game may have taken the clock out of its world.
+        if let Some(mut time) = self.world.get_resource_mut::<Time>() {
+            time.advance(frame_time);
+        }
         for stage in [Stage::PreUpdate, Stage::Update, Stage::PostUpdate] {
             self.modules.run(stage, &mut self.world, &mut faults);
         }
@@ -310,7 +323,9 @@ impl Host {
             .run(Stage::Render, &mut self.world, &mut faults);
         self.send_picture();
         self.modules.end_frame(&mut self.world);
-        self.world.resource_mut::<Input>().end_frame();
+        if let Some(mut input) = self.world.get_resource_mut::<Input>() {
+            input.end_frame();
+        }
         self.world.clear_trackers();
         self.frame += 1;
         self.report(faults);
@@ -615,7 +630,7 @@ impl Host {
             thread.thread().unpark();
             let _ = thread.join();
         }
-        self.outbox.offer(FromHost::Finished);
+        self.outbox.finish();
     }
 }
 
@@ -654,3 +669,6 @@ fn world_status(world: &World, book: &StateBook) -> WorldStatus {
     status.entities = state::game_entities(world);
     status
 }
+
+#[cfg(test)]
+mod tests;

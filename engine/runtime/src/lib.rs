@@ -34,4 +34,6 @@ pub mod runner;
 pub mod state;
 pub mod swap;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod workers;

@@ -66,7 +66,7 @@ pub enum FromHost {
     },
     /// A version was loaded; the names behind the numbers that a crash report has.
     Names {
-        /// Registry-wide id of the version.
+        /// Process-wide id of the version.
         id: u32,
         /// Module.
         module: String,
@@ -140,3 +140,6 @@ pub struct Snapshot {
     /// Messages to the supervisor that were dropped because it was slow.
     pub dropped: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,14 @@
 //! kept, nothing of the game ever runs in it, and the version itself is a second copy
 //! that refers to the first and can go.
 
-use std::collections::HashSet;
+use std::any::TypeId;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use engine_api::module::{ModuleBuilder, ModuleDescription};
+use engine_api::bevy_ecs::world::World;
+use engine_api::module::{ModuleBuilder, ModuleDescription, StateType};
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
@@ -76,6 +78,8 @@ pub(crate) struct Loader {
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
     /// Code that the component table and reflection point into; kept for ever.
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
+    /// How kept code makes each type known to a world, by identity and schema hash.
+    pub(crate) declarations: HashMap<(TypeId, u64), fn(&mut World)>,
 }
 
 impl Loader {
@@ -180,27 +184,29 @@ impl Loader {
             .reserve(module)
             .ok_or_else(|| rejected(format!("there is no module `{module}`")))?;
         let (loaded, described) = match describe(key, &loaded) {
-            Ok(first) => {
-                let types = first.types.iter();
-                let ids = types.flat_map(|state| state.reflected.iter().chain([&state.stored]));
-                if self.registry.learn_types(ids.copied()) {
-                    let declare = first.types.iter().map(|state| state.declare).collect();
-                    drop(first);
-                    self.type_images.push(loaded.code);
-                    let again = self.backends[backend].load_again(module);
-                    let again = again
-                        .ok_or_else(|| "its code cannot be loaded twice".to_owned())
-                        .and_then(|loaded| loaded.map_err(|error| error.to_string()))
-                        .map_err(rejected)?;
-                    let described = describe(key, &again).map(|second| (second, declare));
-                    (again, described)
-                } else {
-                    (loaded, Ok((first, Vec::new())))
+            Ok(first) if self.brings_new_types(&first) => {
+                match self.backends[backend].load_again(module) {
+                    // The world never refers to such code.
+                    None => (loaded, Ok(first)),
+                    Some(again) => {
+                        self.keep_types(first, loaded.code);
+                        let again = again.map_err(|error| {
+                            self.registry.reject(module, key);
+                            rejected(error.to_string())
+                        })?;
+                        let second = describe(key, &again);
+                        (again, second)
+                    }
                 }
             }
-            Err(message) => (loaded, Err(message)),
+            Ok(first) => (loaded, Ok(first)),
+            Err(message) => {
+                // Nobody knows which types it showed to reflection before it failed.
+                let code = Box::new(Unsure(loaded.code));
+                (LoadedCode { code, ..loaded }, Err(message))
+            }
         };
-        let described = described.and_then(|(mut description, declare)| {
+        let described = described.and_then(|mut description| {
             // Systems belong to the first world they are prepared for, so the check
             // gets a description of its own.
             let for_check = describe(key, &loaded)?;
@@ -212,11 +218,11 @@ impl Loader {
                 )
             })??;
             swap::sort_description(&mut description)?;
-            Ok((description, declare))
+            Ok(description)
         });
         let names = described
             .as_ref()
-            .map(|(description, _)| swap::function_names(description));
+            .map(swap::function_names);
         let names = names.unwrap_or_default();
         self.outbox.offer(FromHost::Names {
             id: key.id,
@@ -227,17 +233,41 @@ impl Loader {
         self.registry
             .set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
         match described {
-            Ok((description, declare)) => Ok(PreparedVersion {
+            Ok(description) => Ok(PreparedVersion {
                 module: module.to_owned(),
                 key,
+                declare: self.declarations(&description.types),
                 description,
-                declare,
             }),
             Err(message) => {
                 self.registry.reject(module, key);
                 Err(rejected(message))
             }
         }
+    }
+
+    /// Whether a version has types that no kept code stands for.
+    fn brings_new_types(&self, description: &ModuleDescription) -> bool {
+        let types = description.types.iter();
+        let ids = types.flat_map(|state| state.reflected.iter().chain([&state.stored]));
+        let new = self.registry.learn_types(ids.copied());
+        // The first version with a type may have been refused, and the next one have it
+        // with another layout under the same identity.
+        let declared = |state| self.declarations.contains_key(&identity(state));
+        new || !description.types.iter().all(declared)
+    }
+
+    /// Makes code the one that the world and reflection refer to for its types.
+    fn keep_types(&mut self, description: ModuleDescription, code: Box<dyn CodeHandle>) {
+        for state in &description.types {
+            self.declarations.entry(identity(state)).or_insert(state.declare);
+        }
+        self.type_images.push(code);
+    }
+
+    /// Makes those of `types` known to a world that kept code stands for.
+    fn declarations(&self, types: &[StateType]) -> Vec<fn(&mut World)> {
+        types.iter().filter_map(|state| self.declarations.get(&identity(state)).copied()).collect()
     }
 
     fn unload(&mut self, module: &str, key: VersionKey) {
@@ -271,6 +301,34 @@ impl Loader {
         let mut closed = std::mem::take(&mut self.closed);
         closed.retain(|(module, key, code)| !self.look_whether_gone(module, *key, code.as_ref()));
         self.closed = closed;
+    }
+}
+
+/// What tells a type from all others, of any version: who it is, and its layout.
+fn identity(state: &StateType) -> (TypeId, u64) {
+    (state.stored, state.schema.hash())
+}
+
+/// Code that failed while it was asked what it offers. Reflection may point into it.
+struct Unsure(Box<dyn CodeHandle>);
+
+impl CodeHandle for Unsure {
+    fn contains(&self, address: usize) -> bool {
+        self.0.contains(address)
+    }
+
+    fn pinned_by(&self) -> Vec<String> {
+        let mut reasons = self.0.pinned_by();
+        reasons.push("it failed while its types were asked for; reflection may use it".to_owned());
+        reasons
+    }
+
+    fn close(&mut self) {
+        self.0.close();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.is_gone()
     }
 }
 
@@ -363,3 +421,6 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

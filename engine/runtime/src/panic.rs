@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_panic_in_a_call_is_reported_with_its_place() {
         install_hook();
-        let _call = enter(CallId::new(903, 0));
+        let _call = enter(CallId::new(0x7000_0903, 0));
         let report = guard(|| panic!("boom {}", 1)).unwrap_err();
         assert_eq!(report.message, "boom 1");
         assert!(

@@ -6,6 +6,7 @@
 
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,7 +22,6 @@ use crate::panic::{self, PanicReport};
 pub struct Registry {
     modules: Mutex<Vec<Module>>,
     started: Instant,
-    next_id: Mutex<u32>,
     /// Types that a kept image brought; see [`crate::loader`].
     known_types: Mutex<HashSet<TypeId>>,
 }
@@ -64,13 +64,17 @@ struct FunctionSlot {
     type_id: Mutex<Option<TypeId>>,
 }
 
+/// Id of the next version. One count for the whole process, as there is one list of
+/// calls: two registries would count each other's calls otherwise.
+static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
 /// How many unloaded or rejected versions stay listed per module.
 const KEPT_VERSIONS: usize = 20;
 
 /// A version that the loader has reserved a number for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionKey {
-    /// Registry-wide id, part of every [`CallId`].
+    /// Process-wide id, part of every [`CallId`].
     pub id: u32,
     /// Number within its module: 1, 2, ...
     pub number: u32,
@@ -178,7 +182,6 @@ impl Default for Registry {
         Self {
             modules: Mutex::default(),
             started: Instant::now(),
-            next_id: Mutex::new(1),
             known_types: Mutex::default(),
         }
     }
@@ -219,12 +222,10 @@ impl Registry {
     pub fn reserve(&self, module: &str) -> Option<VersionKey> {
         let mut modules = self.lock();
         let module = find(&mut modules, module)?;
-        let mut next_id = self.next_id.lock().unwrap_or_else(PoisonError::into_inner);
         let key = VersionKey {
-            id: *next_id,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: module.last_number + 1,
         };
-        *next_id += 1;
         module.last_number = key.number;
         module.versions.push(Version {
             id: key.id,

@@ -102,6 +102,16 @@ impl StateBook {
         }
     }
 
+    /// Remembers those types of a version that failed which the world got to know on the
+    /// way: its component table keeps their layout, whatever the next version says.
+    pub fn adopt_declared(&mut self, world: &World, module: &str, types: &[StateType]) {
+        for new in types {
+            if world.components().get_id(new.stored).is_some() {
+                self.adopt(module, std::slice::from_ref(new));
+            }
+        }
+    }
+
     /// Records that every component the world has learnt since `known` came with a
     /// version.
     pub fn attribute(&mut self, world: &World, known: usize, module: &str, key: VersionKey) {
@@ -319,3 +329,6 @@ pub fn game_entities(world: &World) -> u64 {
         .map(|archetype| u64::from(archetype.len()))
         .sum()
 }
+
+#[cfg(test)]
+mod tests;

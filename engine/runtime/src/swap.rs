@@ -3,11 +3,14 @@
 //! Everything that can fail (schemas that do not fit, a panic while systems are
 //! prepared) comes first and is undone; then everything is put into place at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_api::asset::AssetRegistration;
 use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::observer::Observer;
+use engine_api::bevy_ecs::query::With;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::module::{ModuleDescription, Stage, StateType};
@@ -162,10 +165,11 @@ impl ActiveModules {
         let faults = self.observer_faults.clone();
         let (mut systems, observers) = {
             let mut undo = Undo {
-                world,
                 types: &types,
                 initialized: Vec::new(),
                 spawned: Vec::new(),
+                observers_before: observers_in(world),
+                world,
             };
             let _call = call::enter(CallId::new(key.id, 0));
             let made = panic::guard(|| undo.prepare(systems, observers, key, &faults));
@@ -176,6 +180,7 @@ impl ActiveModules {
                     undo.spawned = observers;
                     undo.roll_back();
                     book.attribute(world, known, &module, key);
+                    book.adopt_declared(world, &module, &types);
                     return Err(format!(
                         "it panicked while its systems were prepared: {}",
                         report.summary()
@@ -291,6 +296,13 @@ struct Undo<'a> {
     types: &'a [StateType],
     initialized: Vec<usize>,
     spawned: Vec<(Entity, Arc<ObserverGate>)>,
+    observers_before: HashSet<Entity>,
+}
+
+/// Entities of all observers.
+fn observers_in(world: &mut World) -> HashSet<Entity> {
+    let mut observers = world.query_filtered::<Entity, With<Observer>>();
+    observers.iter(world).collect()
 }
 
 impl Undo<'_> {
@@ -326,12 +338,16 @@ impl Undo<'_> {
     }
 
     fn roll_back(self) {
-        for (entity, gate) in self.spawned {
+        for (_, gate) in self.spawned {
             gate.close();
-            self.world.despawn(entity);
+        }
+        // One more than was recorded, if an observer panicked while it was spawned.
+        for entity in observers_in(self.world).difference(&self.observers_before) {
+            self.world.despawn(*entity);
         }
         for index in self.initialized {
-            (self.types[index].remove)(self.world);
+            // The value's own drop may panic; the others must go all the same.
+            let _ = panic::guard(|| (self.types[index].remove)(self.world));
         }
         self.world.flush();
     }

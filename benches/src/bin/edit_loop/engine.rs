@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 /// The module that is edited.
 const MODULE: &str = "game_logic";
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// An engine without terminal, and a client of it. Killed when dropped.
 pub(crate) struct Engine {

@@ -9,7 +9,7 @@
 //!    run by itself for the same edit, in a copy of the sources and with an
 //!    incremental folder of its own (the peer that the target is stated against: at
 //!    most 1.3 times this, everything included);
-//! 3. the flow of hot-lib-reloader: `cargo build -p game_logic`, then its
+//! 3. the flow of hot-lib-reloader: `cargo build -p engine -p game_logic`, then its
 //!    `LibReloader` with the default debounce until `update()` has loaded the library.
 //!    This comes after the engine has ended, again in turns with the bare replay.
 //!
@@ -44,6 +44,7 @@ mod table;
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use inspector_protocol::status::ReloadTimings;
@@ -100,7 +101,17 @@ struct FlowEdit {
     replay: Duration,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    let Err(report) = run() else {
+        return ExitCode::SUCCESS;
+    };
+    let causes: Vec<String> = report.chain().map(ToString::to_string).collect();
+    // Nobody is left to tell if this cannot be written.
+    let _ = writeln!(std::io::stderr(), "error: {}", causes.join(": "));
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     if std::env::args().nth(1).as_deref() == Some(reloader::CHILD) {
         return reloader::child(arguments.by_ref().skip(1));

@@ -18,6 +18,9 @@ use crate::scratch::Scratch;
 
 /// First argument of the process with the reloader.
 pub(crate) const CHILD: &str = "--reloader";
+/// `-p game_logic` alone would unify features in another way than the engine's build and
+/// so replace the shared dylib.
+const BUILD: &[&str] = &["build", "-p", "engine", "-p", "game_logic"];
 /// Longest wait for the reloader to notice a library.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,7 +34,7 @@ pub(crate) struct Flow {
 impl Flow {
     /// Builds the library the way this flow does and starts the reloader on it.
     pub(crate) fn start(scratch: &Scratch) -> Result<Self> {
-        scratch.cargo(&["build", "-p", "game_logic"])?;
+        scratch.cargo(BUILD)?;
         let libraries = scratch.libraries();
         let sysroot = Command::new("rustc")
             .args(["--print", "target-libdir"])
@@ -83,10 +86,10 @@ impl Flow {
         writeln!(requests, "{edit}").into_diagnostic()?;
         let start = Instant::now();
         source.save(edit)?;
-        scratch.cargo(&["build", "-p", "game_logic"])?;
-        let built = start.elapsed();
+        scratch.cargo(BUILD)?;
+        let built = Instant::now();
         self.expect_line("updated")?;
-        Ok((built, start.elapsed() - built))
+        Ok((built.duration_since(start), built.elapsed()))
     }
 
     fn expect_line(&mut self, expected: &str) -> Result<()> {

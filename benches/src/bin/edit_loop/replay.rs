@@ -18,7 +18,12 @@ use crate::edit::Source;
 use crate::scratch::{self, Scratch, mirror};
 
 /// Longest wait for the builder to capture a command.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Folder for the output.
+const OUT: &str = "out";
+/// Folder for the incremental state.
+const INCREMENTAL: &str = "incremental";
 
 /// The command of the module, ready to be run again.
 pub(crate) struct Replay {
@@ -58,6 +63,9 @@ impl Replay {
         mirror(&modules, &folder.join("game_logic"))
             .into_diagnostic()
             .wrap_err_with(|| format!("{} cannot be copied", modules.display()))?;
+        for made in [OUT, INCREMENTAL] {
+            fs::create_dir_all(folder.join(made)).into_diagnostic()?;
+        }
         let arguments: Vec<String> =
             serde_json::from_value(part("args")?.clone()).into_diagnostic()?;
         Ok(Self {
@@ -100,16 +108,42 @@ fn redirected(arguments: Vec<String>, folder: &Path) -> Vec<String> {
     for argument in arguments {
         let after_option = redirected.last().is_some_and(|last| last == "--out-dir");
         redirected.push(if after_option {
-            below("out")
+            below(OUT)
         } else if argument.starts_with("--out-dir=") {
-            format!("--out-dir={}", below("out"))
+            format!("--out-dir={}", below(OUT))
         } else if argument.starts_with("incremental=") {
-            format!("incremental={}", below("incremental"))
+            format!("incremental={}", below(INCREMENTAL))
         } else if argument.starts_with("-Cincremental=") {
-            format!("-Cincremental={}", below("incremental"))
+            format!("-Cincremental={}", below(INCREMENTAL))
         } else {
             argument
         });
     }
     redirected
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redirected;
+
+    #[test]
+    fn what_the_compiler_writes_goes_elsewhere() {
+        let check = |arguments: &[&str], expected: &[&str]| {
+            let arguments = arguments
+                .iter()
+                .map(|argument| (*argument).to_owned())
+                .collect();
+            assert_eq!(redirected(arguments, "/w".as_ref()), expected);
+        };
+        check(
+            &["--out-dir", "/t/deps", "a.rs"],
+            &["--out-dir", "/w/out", "a.rs"],
+        );
+        check(&["--out-dir=/t/deps"], &["--out-dir=/w/out"]);
+        check(
+            &["-C", "incremental=/t/i"],
+            &["-C", "incremental=/w/incremental"],
+        );
+        check(&["-L", "dependency=/t/deps"], &["-L", "dependency=/t/deps"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! The copy of the workspace that is edited, and cargo in it.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,6 +15,8 @@ pub(crate) struct Scratch {
     pub(crate) target: PathBuf,
     /// Folder for what this program makes.
     pub(crate) work: PathBuf,
+    /// Held while this program runs: two would edit the same file.
+    _lock: File,
 }
 
 /// Not copied.
@@ -31,6 +33,7 @@ impl Scratch {
             .and_then(Path::parent)
             .ok_or_else(|| miette!("{} lies in no target folder", program.display()))?;
         let work = target.join("bench");
+        let lock = lock(&work)?;
         let root = work.join("workspace");
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         mirror(&original, &root)
@@ -46,6 +49,7 @@ impl Scratch {
             root,
             target: work.join("target"),
             work,
+            _lock: lock,
         })
     }
 
@@ -57,8 +61,13 @@ impl Scratch {
             .wrap_err_with(|| format!("{} cannot be found", root.display()))?;
         let target = root.join("target");
         let work = target.join("bench");
-        fs::create_dir_all(&work).into_diagnostic()?;
-        Ok(Self { root, target, work })
+        let lock = lock(&work)?;
+        Ok(Self {
+            root,
+            target,
+            work,
+            _lock: lock,
+        })
     }
 
     /// Where cargo puts programs and libraries.
@@ -93,6 +102,22 @@ impl Scratch {
         }
         let text = String::from_utf8_lossy(&output.stderr);
         Err(miette!("cargo {} failed:\n{text}", arguments.join(" ")))
+    }
+}
+
+fn lock(work: &Path) -> Result<File> {
+    let file = work.join("edit_loop.lock");
+    let opened = fs::create_dir_all(work)
+        .and_then(|()| File::create(&file))
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} cannot be written", file.display()))?;
+    match opened.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(miette!(
+            "another edit_loop works in {}; wait for it",
+            work.display()
+        )),
+        // Without locks in this file system: hope for the best.
+        Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(opened),
     }
 }
 

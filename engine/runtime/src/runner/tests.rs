@@ -42,7 +42,7 @@ fn systems(world: &mut World, register: fn(&mut ModuleBuilder)) -> VersionSystem
     register(&mut builder);
     let mut systems = VersionSystems::default();
     for (index, (stage, config)) in builder.finish().systems.into_iter().enumerate() {
-        let id = CallId::new(950, index as u32);
+        let id = CallId::new(0x7000_0950, index as u32);
         systems.push(stage, RunnableSystem::initialize(config, id, world));
     }
     systems

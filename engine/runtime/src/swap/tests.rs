@@ -1,1 +1,454 @@
+use std::any::TypeId;
 
+use engine_api::bevy_ecs::component::ComponentId;
+use engine_api::bevy_ecs::resource::IsResource;
+use engine_api::prelude::*;
+use engine_api::schema::Schema;
+
+use super::*;
+use crate::state;
+use crate::testing::{Build, describe, some_code};
+
+#[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
+#[reflect(Component, Default)]
+#[type_path = "game"]
+struct Health {
+    points: u32,
+}
+#[derive(Resource, Reflect, Default)]
+#[type_path = "game"]
+struct Score {
+    points: u32,
+}
+#[derive(Resource, Reflect, Default)]
+struct Extra {
+    points: u32,
+}
+#[derive(Resource, Reflect)]
+struct Hopeless {
+    points: u32,
+}
+impl Default for Hopeless {
+    fn default() -> Self {
+        panic!("there is no first value")
+    }
+}
+#[derive(Message, Reflect)]
+#[type_path = "game"]
+struct Hit {
+    points: u32,
+}
+#[derive(Event, TypePath)]
+struct Ping;
+#[derive(Component)]
+struct Unregistered(#[expect(dead_code, reason = "it only needs a size")] u32);
+/// What ran, in order.
+#[derive(Resource, Reflect, Default)]
+struct Journal(Vec<String>);
+
+/// Types of the same paths, as another version could have them.
+mod other {
+    use engine_api::prelude::*;
+    #[derive(Component, Reflect, Default)]
+    #[reflect(Component, Default)]
+    #[type_path = "game"]
+    pub(super) struct Health {
+        points: f32,
+    }
+    #[derive(Resource, Reflect, Default)]
+    #[type_path = "game"]
+    pub(super) struct Score {
+        points: u32,
+        lives: u32,
+    }
+    #[derive(Message, Reflect)]
+    #[type_path = "game"]
+    pub(super) struct Hit {
+        damage: u32,
+    }
+    pub(super) mod same {
+        use engine_api::prelude::*;
+        #[derive(Component, Reflect, Default)]
+        #[reflect(Component, Default)]
+        #[type_path = "game"]
+        pub(in super::super) struct Health {
+            points: u32,
+        }
+    }
+}
+
+fn say(text: &'static str) -> impl Fn(ResMut<Journal>) + Copy {
+    move |mut journal: ResMut<Journal>| journal.0.push(text.to_owned())
+}
+fn tick(mut journal: ResMut<Journal>) {
+    journal.0.push("tick".to_owned());
+}
+fn one_pings(_: On<Ping>, mut journal: ResMut<Journal>) {
+    journal.0.push("one hears".to_owned());
+}
+fn two_pings(_: On<Ping>, mut journal: ResMut<Journal>) {
+    journal.0.push("two hears".to_owned());
+}
+fn ping_fails(_: On<Ping>) {
+    panic!("deaf")
+}
+fn seen_changes(changed: Query<&Health, Changed<Health>>, mut journal: ResMut<Journal>) {
+    let count = changed.iter().count();
+    journal.0.push(format!("{count} changed"));
+}
+
+fn types(m: &mut ModuleBuilder) -> &mut ModuleBuilder {
+    m.component::<Health>()
+        .resource::<Score>()
+        .message::<Hit>()
+        .event::<Ping>()
+        .resource::<Journal>()
+}
+fn one(m: &mut ModuleBuilder) {
+    types(m)
+        .systems(Startup, say("one starts"))
+        .systems(Update, (say("one"), seen_changes))
+        .every(Duration::from_millis(30), tick)
+        .observe(one_pings)
+        .function("version", || 1);
+}
+fn two(m: &mut ModuleBuilder) {
+    types(m)
+        .systems(Startup, say("two starts"))
+        .systems(Update, (say("two"), seen_changes))
+        .every(Duration::from_millis(30), tick)
+        .observe(two_pings)
+        .function("version", || 2)
+        .function("more", || true);
+}
+
+/// A game without the machinery around it.
+struct Game {
+    world: World,
+    book: StateBook,
+    registry: Registry,
+    modules: ActiveModules,
+    faults: Vec<SystemFault>,
+}
+
+impl Game {
+    fn new() -> Self {
+        panic::install_hook();
+        let registry = Registry::default();
+        registry.add_module("game", "fake");
+        registry.add_module("other", "fake");
+        let mut world = World::new();
+        state::declare_engine_types(&mut world);
+        world.insert_resource(Time::new(Duration::from_millis(10)));
+        world.init_resource::<Input>();
+        let (book, modules) = (StateBook::default(), ActiveModules::default());
+        Self { world, book, registry, modules, faults: Vec::new() }
+    }
+
+    fn with(build: Build) -> Self {
+        let mut game = Self::new();
+        assert_eq!(game.swap("game", build), Ok(None));
+        game
+    }
+
+    fn swap(&mut self, module: &str, build: Build) -> Result<Option<u32>, String> {
+        self.swap_description(module, describe(build))
+    }
+
+    /// The number of the version before, or why there was no swap.
+    fn swap_description(
+        &mut self,
+        module: &str,
+        mut description: ModuleDescription,
+    ) -> Result<Option<u32>, String> {
+        sort_description(&mut description).unwrap();
+        let key = self.registry.reserve(module).unwrap();
+        let names = function_names(&description);
+        self.registry.set_loaded(module, key, "0.1.0", 1, some_code(), names);
+        let declare = description.types.iter().map(|state| state.declare).collect();
+        let prepared = PreparedVersion { module: module.to_owned(), key, description, declare };
+        let (world, book) = (&mut self.world, &mut self.book);
+        let swapped = self.modules.swap(prepared, world, book, &self.registry);
+        if swapped.is_err() {
+            self.registry.reject(module, key);
+        }
+        assert_eq!(call::count_certainly(key.id), 0);
+        swapped.map(|swapped| swapped.previous.map(|key| key.number))
+    }
+
+    fn frame(&mut self) -> Vec<String> {
+        self.world.resource_mut::<Time>().advance(Duration::ZERO);
+        for stage in [PreUpdate, Update, PostUpdate, Render] {
+            self.modules.run(stage, &mut self.world, &mut self.faults);
+        }
+        self.modules.end_frame(&mut self.world);
+        self.world.clear_trackers();
+        self.journal()
+    }
+
+    fn ping(&mut self) -> Vec<String> {
+        self.world.trigger(Ping);
+        self.journal()
+    }
+
+    fn journal(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.world.resource_mut::<Journal>().0)
+    }
+
+    fn observers(&mut self) -> usize {
+        self.world.query::<&Observer>().iter(&self.world).count()
+    }
+
+    /// All that a refused version must leave as it is.
+    fn fingerprint(&mut self) -> impl PartialEq + std::fmt::Debug + use<> {
+        let mut healths: Vec<(Entity, Health)> = Vec::new();
+        let mut query = self.world.query::<(Entity, &Health)>();
+        healths.extend(query.iter(&self.world).map(|(entity, health)| (entity, *health)));
+        // A resource that was taken out leaves its bare entity, for the next value.
+        let bare = self.world.components().get_id(TypeId::of::<IsResource>());
+        let mut counts: Vec<(ComponentId, u64)> = state::live_counts(&self.world)
+            .into_iter()
+            .filter(|(component, _)| Some(*component) != bare)
+            .collect();
+        counts.sort();
+        let version = self.modules.get("game").map(|active| active.key);
+        (healths, counts, self.observers(), version, self.registry.active("game"))
+    }
+
+    fn call(&mut self, function: &str) -> Result<Value, String> {
+        let result = self.registry.call_with_world(&mut self.world, "game", function, &[]);
+        result.map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn the_next_version_takes_everything_over() {
+    let mut game = Game::with(one);
+    game.world.resource_mut::<Score>().points = 12;
+    let entity = game.world.spawn(Health { points: 7 }).id();
+    assert_eq!(game.frame(), ["one", "1 changed"]);
+    assert_eq!(game.ping(), ["one hears"]);
+    assert_eq!(game.call("version"), Ok(Value::Int(1)));
+    let observers = game.observers();
+
+    assert_eq!(game.swap("game", two), Ok(Some(1)));
+    // What v1 saw as changed, v2 has seen, since the system is the same.
+    assert_eq!(game.frame(), ["two", "0 changed"]);
+    assert_eq!(game.ping(), ["two hears"]);
+    assert_eq!(game.observers(), observers, "those of the old version are gone");
+    assert_eq!(game.call("version"), Ok(Value::Int(2)));
+    assert_eq!(game.call("more"), Ok(Value::Bool(true)));
+    assert_eq!(game.world.get::<Health>(entity), Some(&Health { points: 7 }));
+    assert_eq!(game.world.resource::<Score>().points, 12);
+
+    assert_eq!(game.swap("game", one), Ok(Some(2)));
+    assert!(game.call("more").is_err());
+    assert_eq!(game.faults, []);
+}
+
+#[test]
+fn startup_runs_only_when_asked_for() {
+    let mut game = Game::with(one);
+    assert_eq!(game.frame(), ["one", "0 changed"]);
+    let (world, faults) = (&mut game.world, &mut game.faults);
+    game.modules.start("game", world, faults);
+    game.modules.start("nobody", world, faults);
+    assert_eq!(game.journal(), ["one starts"]);
+}
+
+#[test]
+fn a_timer_goes_on_counting_through_a_swap() {
+    // Frames of 10 ms, a timer of 30 ms that begins with the first frame.
+    let ticks = |swap_after: &[u32]| -> Vec<u32> {
+        let mut game = Game::with(one);
+        let mut ticks = Vec::new();
+        for frame in 1..=11 {
+            if game.frame().contains(&"tick".to_owned()) {
+                ticks.push(frame);
+            }
+            if swap_after.contains(&frame) {
+                game.swap("game", two).unwrap();
+            }
+        }
+        ticks
+    };
+    assert_eq!(ticks(&[]), [4, 7, 10]);
+    assert_eq!(ticks(&[2]), [4, 7, 10]);
+    assert_eq!(ticks(&[3, 4, 5, 9]), [4, 7, 10]);
+}
+
+#[test]
+fn messages_live_for_two_frames_with_or_without_a_swap() {
+    let lifetime = |swap_after: Option<u32>| {
+        let mut game = Game::with(one);
+        game.world.write_message(Hit { points: 1 });
+        (1..).find(|frame| {
+            game.frame();
+            if swap_after == Some(*frame) {
+                game.swap("game", two).unwrap();
+            }
+            game.world.resource::<Messages<Hit>>().is_empty()
+        })
+    };
+    assert_eq!(lifetime(None), Some(2));
+    assert_eq!(lifetime(Some(1)), Some(2));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_changes_nothing() {
+    fn health(m: &mut ModuleBuilder) {
+        m.component::<other::Health>().systems(Update, say("refused"));
+    }
+    fn score(m: &mut ModuleBuilder) {
+        m.resource::<Extra>().resource::<other::Score>();
+    }
+    fn hit(m: &mut ModuleBuilder) {
+        m.message::<other::Hit>();
+    }
+    fn identity(m: &mut ModuleBuilder) {
+        m.component::<other::same::Health>();
+    }
+    fn owner(m: &mut ModuleBuilder) {
+        m.component::<Health>();
+    }
+    let check = |module: &str, build: Build, expected: &str| {
+        let mut game = Game::with(one);
+        game.world.spawn(Health { points: 7 });
+        game.frame();
+        let before = game.fingerprint();
+        let error = game.swap(module, build).unwrap_err();
+        assert!(error.contains(expected), "`{error}` lacks `{expected}`");
+        assert_eq!(game.fingerprint(), before, "{expected}");
+        assert!(!game.world.contains_resource::<Extra>());
+        assert_eq!(game.frame(), ["one", "0 changed"]);
+        assert_eq!(game.ping(), ["one hears"]);
+        assert_eq!(game.call("version"), Ok(Value::Int(1)));
+        assert_eq!(game.swap("game", two), Ok(Some(1)), "a version that fits still gets in");
+    };
+    check("game", health, "component field `points` of `game::Health` changed from `u32` to `f32`");
+    check("game", score, "resource field `lives` of `game::Score` was added (`u32`)");
+    check("game", hit, "message field `points` of `game::Hit` was removed");
+    check("game", identity, "`game::Health` has another identity though its layout is the same");
+    check("other", owner, "component `game::Health` belongs to module `game`");
+}
+
+#[test]
+fn values_that_nothing_is_known_of_keep_the_version() {
+    fn secret(m: &mut ModuleBuilder) {
+        types(m).systems(Update, |mut commands: Commands, all: Query<&Unregistered>| {
+            if all.is_empty() {
+                commands.spawn(Unregistered(1));
+            }
+        });
+    }
+    let mut game = Game::with(secret);
+    assert_eq!(game.swap("game", secret), Ok(Some(1)), "there is no such value yet");
+    game.frame();
+    let error = game.swap("game", one).unwrap_err();
+    assert!(error.contains("the world holds 1 values of a component of 4 bytes"), "{error}");
+    let query = &mut game.world.query::<(Entity, &Unregistered)>();
+    let entity = query.single(&game.world).unwrap().0;
+    game.world.despawn(entity);
+    assert_eq!(game.swap("game", one), Ok(Some(2)));
+}
+
+#[test]
+fn a_panic_while_preparing_is_taken_back() {
+    fn system(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Extra>()
+            .observe(two_pings)
+            .systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
+    }
+    fn resource(m: &mut ModuleBuilder) {
+        types(m).resource::<Extra>().resource::<Hopeless>().observe(two_pings);
+    }
+    fn observer(m: &mut ModuleBuilder) {
+        types(m).resource::<Extra>().observe(two_pings).observe(
+            |_: On<Ping>, _: Query<&mut Health>, _: Query<&mut Health>| {},
+        );
+    }
+    let check = |build: Build, expected: &str| {
+        let mut game = Game::with(one);
+        game.world.spawn(Health { points: 7 });
+        game.frame();
+        let before = game.fingerprint();
+        let error = game.swap("game", build).unwrap_err();
+        let prefix = "it panicked while its systems were prepared: ";
+        assert!(error.starts_with(prefix) && error.contains(expected), "{error}");
+        assert_eq!(game.fingerprint(), before, "{expected}");
+        assert!(!game.world.contains_resource::<Extra>());
+        assert_eq!(game.frame(), ["one", "0 changed"]);
+        assert_eq!(game.ping(), ["one hears"]);
+        assert_eq!(game.swap("game", two), Ok(Some(1)), "a version that fits still gets in");
+        assert_eq!(game.ping(), ["two hears"]);
+    };
+    check(system, "conflict");
+    check(resource, "there is no first value");
+    check(observer, "conflict");
+}
+
+#[test]
+fn types_of_a_version_that_failed_are_remembered_if_the_world_learnt_them() {
+    fn fails(m: &mut ModuleBuilder) {
+        m.component::<Health>().event::<Ping>().resource::<Hopeless>();
+    }
+    let mut game = Game::new();
+    assert!(game.swap("game", fails).unwrap_err().contains("there is no first value"));
+    // The edit that repairs it also changes a field: the type keeps its identity, and
+    // the world has already made columns of the old size for it.
+    let mut description = describe(|m| {
+        m.component::<Health>();
+    });
+    description.types[0].schema = Schema::of::<other::Health>();
+    let error = game.swap_description("game", description).unwrap_err();
+    assert!(error.contains("field `points`"), "{error}");
+}
+
+#[test]
+fn a_panicking_observer_is_paused_until_the_next_version() {
+    fn broken(m: &mut ModuleBuilder) {
+        types(m).observe(ping_fails).observe(one_pings);
+    }
+    let mut game = Game::with(broken);
+    assert_eq!(game.ping(), ["one hears"], "the others are called");
+    assert_eq!(game.ping(), ["one hears"]);
+    game.frame();
+    let [SystemFault::Panicked { id, report }] = game.faults.as_slice() else {
+        panic!("{:?}", game.faults)
+    };
+    assert_eq!(report.message, "deaf");
+    let (_, version, name) = game.registry.name_call(*id).unwrap();
+    assert!(version == 1 && name.ends_with("ping_fails"), "{name}");
+    game.swap("game", broken).unwrap();
+    game.ping();
+    game.frame();
+    assert_eq!(game.faults.len(), 2, "it got another chance");
+}
+
+#[test]
+fn modules_keep_their_order_and_leave_newest_first() {
+    fn second(m: &mut ModuleBuilder) {
+        m.systems(Update, say("second")).observe(two_pings);
+    }
+    let mut game = Game::with(one);
+    assert_eq!(game.swap("other", second), Ok(None));
+    game.swap("game", two).unwrap();
+    assert_eq!(game.frame(), ["two", "0 changed", "second"]);
+    let timed: Vec<String> = game.modules.take_times().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(timed.len(), 5);
+    game.modules.clear(&mut game.world);
+    assert_eq!(game.observers(), 0);
+    assert_eq!(game.frame(), Vec::<String>::new());
+}
+
+#[test]
+fn a_cycle_is_refused_with_stage_and_names() {
+    fn a() {}
+    fn b() {}
+    let mut description = describe(|m| {
+        m.systems(Render, (a.after(b), b.after(a)));
+    });
+    let error = sort_description(&mut description).unwrap_err();
+    assert!(error.contains("a cycle in Render") && error.contains("::a, "), "{error}");
+}

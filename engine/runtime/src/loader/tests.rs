@@ -1,0 +1,563 @@
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::unbounded;
+use engine_api::bevy_ecs::world::World;
+use engine_api::prelude::*;
+use engine_api::value::Value;
+use inspector_protocol::status::VersionState::{Active, Draining, Pinned, Rejected, Unloaded};
+use proptest::prelude::*;
+
+use super::*;
+use crate::registry::{EnteredCall, EnteredDetached};
+use crate::state::StateBook;
+use crate::swap::{ActiveModules, Swapped};
+use crate::telemetry::Board;
+use crate::testing::{Build, CodeLog, FakeBackend, artifact};
+
+#[derive(Component, Reflect, Default)]
+#[reflect(Component, Default)]
+struct Health(u32);
+#[derive(Component, Reflect, Default)]
+#[reflect(Component, Default)]
+struct Armor(u32);
+
+fn damage(_: Query<&mut Health>) {}
+
+fn one(m: &mut ModuleBuilder) {
+    m.component::<Health>().systems(Update, damage).function("which", || 1);
+}
+fn two(m: &mut ModuleBuilder) {
+    m.component::<Health>().systems(PostUpdate, damage).function("which", || 2);
+}
+fn armored(m: &mut ModuleBuilder) {
+    m.component::<Health>().component::<Armor>();
+}
+fn unregistered(m: &mut ModuleBuilder) {
+    m.systems(Update, damage);
+}
+fn panics(_: &mut ModuleBuilder) {
+    panic!("nothing to offer");
+}
+fn mistaken(m: &mut ModuleBuilder) {
+    m.function("f", || 1).function("f", || 2);
+}
+fn cyclic(m: &mut ModuleBuilder) {
+    fn a() {}
+    fn b() {}
+    m.systems(Update, (a.after(b), b.after(a)));
+}
+fn system_panics(m: &mut ModuleBuilder) {
+    m.component::<Health>().systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
+}
+
+/// A loader without its thread, and the frame thread's side of it.
+struct Rig {
+    loader: Loader,
+    fake: FakeBackend,
+    registry: Arc<Registry>,
+    requests: Receiver<LoaderRequest>,
+    to_loader: Sender<LoaderRequest>,
+    ready: Receiver<ReadyVersion>,
+    from_host: Receiver<FromHost>,
+    outbox: Outbox,
+    drain: Drain,
+    modules: ActiveModules,
+    world: World,
+    book: StateBook,
+}
+
+impl Rig {
+    fn new(fake: FakeBackend) -> Self {
+        panic::install_hook();
+        let registry = Arc::new(Registry::default());
+        registry.add_module("game", "fake");
+        let (to_loader, requests) = unbounded();
+        let (ready_sender, ready) = unbounded();
+        let (to, from_host) = unbounded();
+        let outbox = Outbox::new(to, Arc::new(Board::default()));
+        let loader = Loader {
+            registry: registry.clone(),
+            backends: vec![Box::new(fake.clone())],
+            modules: vec![("game".to_owned(), 0)],
+            requests: requests.clone(),
+            ready: ready_sender,
+            outbox: outbox.clone(),
+            closed: Vec::new(),
+            type_images: Vec::new(),
+            declarations: HashMap::new(),
+        };
+        let mut world = World::new();
+        state::declare_engine_types(&mut world);
+        Self {
+            loader,
+            fake,
+            registry,
+            requests,
+            to_loader,
+            ready,
+            from_host,
+            outbox,
+            drain: Drain::default(),
+            modules: ActiveModules::default(),
+            world,
+            book: StateBook::default(),
+        }
+    }
+
+    /// Loads and swaps; `Ok` with the number of the version before.
+    fn load(&mut self, name: &str, force: bool) -> Result<Option<u32>, (ReloadOutcome, String)> {
+        self.loader.load(Some(1), "game", &artifact(name), force);
+        self.loader.look_at_closed();
+        self.swap_ready()
+    }
+
+    fn swap_ready(&mut self) -> Result<Option<u32>, (ReloadOutcome, String)> {
+        let Ok(ready) = self.ready.try_recv() else {
+            let report = self.reports().pop().expect("a load is answered");
+            assert!(report.to.is_none());
+            return Err((report.outcome, report.message));
+        };
+        let key = ready.prepared.key;
+        let (world, book) = (&mut self.world, &mut self.book);
+        match self.modules.swap(ready.prepared, world, book, &self.registry) {
+            Ok(Swapped { previous, retired, .. }) => {
+                drop_guarded(&mut vec![retired]);
+                Ok(previous.map(|key| key.number))
+            }
+            Err(message) => {
+                self.registry.reject("game", key);
+                Err((ReloadOutcome::Rejected, message))
+            }
+        }
+    }
+
+    fn reports(&self) -> Vec<Reloaded> {
+        let reports = self.from_host.try_iter().filter_map(|message| match message {
+            FromHost::Reloaded(report) => Some(report),
+            _ => None,
+        });
+        reports.collect()
+    }
+
+    fn log(&self) -> Vec<String> {
+        let lines = self.from_host.try_iter().filter_map(|message| match message {
+            FromHost::Log { message, .. } => Some(message),
+            _ => None,
+        });
+        lines.collect()
+    }
+
+    /// What happens between two frames, and what the loader does about it.
+    fn keep_house(&mut self) {
+        let (world, book) = (&self.world, &self.book);
+        self.drain.look(&self.registry, &self.outbox, &self.to_loader, |key, inside| {
+            book.references(world, key, inside)
+        });
+        while let Ok(request) = self.requests.try_recv() {
+            let LoaderRequest::Unload(module, key) = request else { panic!("another request") };
+            self.loader.unload(&module, key);
+        }
+    }
+
+    fn states(&self) -> Vec<VersionState> {
+        let status = self.registry.status(&[]);
+        status[0].versions.iter().map(|version| version.state).collect()
+    }
+
+    fn enter(&self) -> EnteredDetached {
+        match self.registry.enter("game", "which") {
+            Ok(EnteredCall::Detached(entered)) => entered,
+            _ => panic!("`which` can be called"),
+        }
+    }
+
+    /// Name and whether it was closed, of all code that was ever loaded.
+    fn codes(&self) -> Vec<(String, bool)> {
+        self.fake.codes().iter().map(|code| (code.name.clone(), code.is_closed())).collect()
+    }
+
+    fn code(&self, index: usize) -> Arc<CodeLog> {
+        self.fake.codes()[index].clone()
+    }
+}
+
+fn rig() -> Rig {
+    Rig::new(FakeBackend::new(&[
+        ("one", one),
+        ("two", two),
+        ("armored", armored),
+        ("unregistered", unregistered),
+        ("panics", panics),
+        ("mistaken", mistaken),
+        ("cyclic", cyclic),
+        ("system_panics", system_panics),
+    ]))
+}
+
+fn codes(codes: &[(&str, bool)]) -> Vec<(String, bool)> {
+    codes.iter().map(|(name, closed)| ((*name).to_owned(), *closed)).collect()
+}
+
+#[test]
+fn the_first_code_with_a_type_is_kept_and_the_version_itself_can_go() {
+    let mut rig = rig();
+    assert_eq!(rig.load("one", false), Ok(None));
+    assert_eq!(rig.codes(), codes(&[("one", false), ("one", false)]));
+    assert_eq!(rig.load("two", false), Ok(Some(1)));
+    assert_eq!(rig.codes().len(), 3, "all of its types are known");
+    assert_eq!(rig.load("armored", false), Ok(Some(2)));
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Unloaded, Active]);
+    let expected = codes(&[
+        ("one", false),
+        ("one", true),
+        ("two", true),
+        ("armored", false),
+        ("armored", false),
+    ]);
+    assert_eq!(rig.codes(), expected);
+    let status = rig.registry.status(&[]);
+    assert_eq!(status[0].versions[2].label, "label of armored");
+}
+
+#[test]
+fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
+    fn refused(m: &mut ModuleBuilder) {
+        m.component::<Armor>().systems(Update, damage);
+    }
+    fn good(m: &mut ModuleBuilder) {
+        m.component::<Armor>();
+    }
+    let mut rig = Rig::new(FakeBackend::new(&[("refused", refused), ("good", good)]));
+    assert!(rig.load("refused", false).is_err());
+    for _ in 0..2 {
+        rig.loader.load(Some(1), "game", &artifact("good"), true);
+        let ready = rig.ready.try_recv().unwrap();
+        assert_eq!(ready.prepared.declare.len(), 1);
+    }
+    assert_eq!(rig.loader.type_images.len(), 1);
+}
+
+#[test]
+fn code_that_cannot_be_loaded_twice_is_used_as_it_is() {
+    let mut rig = Rig::new(FakeBackend::new(&[("one", one), ("two", two)]).once_only());
+    assert_eq!(rig.load("one", false), Ok(None));
+    assert_eq!(rig.load("two", false), Ok(Some(1)));
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    assert_eq!(rig.codes(), codes(&[("one", true), ("two", false)]));
+}
+
+#[test]
+fn a_version_is_unloaded_after_its_last_call_and_lease() {
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    let key = rig.registry.active("game").unwrap();
+    let (first, second) = (rig.enter(), rig.enter());
+    let lease = rig.registry.lease("game", key).unwrap();
+    rig.load("two", false).unwrap();
+    rig.log();
+    for _ in 0..3 {
+        rig.keep_house();
+    }
+    assert_eq!(rig.log(), ["v1 draining (2 active calls)"], "it is said once");
+    assert_eq!(second.run(&[]).unwrap(), Value::Int(1));
+    drop(second);
+    rig.keep_house();
+    assert_eq!(rig.states(), [Draining, Active]);
+    drop(first);
+    rig.keep_house();
+    assert_eq!(rig.states(), [Draining, Active], "leased");
+    assert!(!rig.code(1).is_closed());
+    drop(lease);
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    assert!(rig.code(1).is_closed());
+    assert_eq!(rig.log(), ["v1 unloaded"]);
+}
+
+#[test]
+fn what_keeps_a_version_is_named_and_looked_at_again() {
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    let code = rig.code(1);
+    code.pinned_by.lock().unwrap().push("it has thread-locals".into());
+    rig.load("two", false).unwrap();
+    rig.log();
+    rig.keep_house();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Pinned, Active]);
+    assert_eq!(rig.registry.status(&[])[0].versions[0].pinned_by, ["it has thread-locals"]);
+    assert_eq!(rig.log(), ["v1 pinned (it has thread-locals)"]);
+    code.pinned_by.lock().unwrap().clear();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+}
+
+#[test]
+fn code_that_stays_mapped_after_closing_is_watched_until_it_is_gone() {
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    let code = rig.code(1);
+    code.held.store(true, Ordering::SeqCst);
+    rig.load("two", false).unwrap();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Pinned, Active]);
+    assert!(code.is_closed());
+    code.held.store(false, Ordering::SeqCst);
+    rig.load("one", false).unwrap();
+    assert_eq!(rig.states(), [Unloaded, Draining, Active]);
+}
+
+#[test]
+fn what_cannot_be_loaded_is_answered_and_leaves_no_trace() {
+    use ReloadOutcome::{LoadError, Rejected as Refused, Unchanged};
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    // `kept`: reflection may point into its code.
+    let mut check = |name: &str, kept: bool, outcome: ReloadOutcome, expected: &str| {
+        let (found, message) = rig.load(name, false).unwrap_err();
+        assert_eq!(found, outcome, "{message}");
+        assert!(message.contains(expected), "`{message}` lacks `{expected}`");
+        rig.keep_house();
+        let states = rig.states();
+        assert!(states[1..].iter().all(|state| *state == Rejected), "{states:?}");
+        assert_eq!(states[0], Active);
+        let open = rig.codes().into_iter().skip(2).any(|(opened, closed)| opened == name && !closed);
+        assert_eq!(open, kept, "{name}");
+        assert_eq!(rig.enter().run(&[]).unwrap(), Value::Int(1));
+    };
+    check("unusable", false, LoadError, "it is broken");
+    check("misfit", false, Refused, "it belongs elsewhere");
+    check("panics", true, Refused, "it panicked while it was asked what it offers");
+    check("panics", true, Unchanged, "already runs");
+    check("mistaken", true, Refused, "`f` is registered twice");
+    check("cyclic", false, Refused, "a cycle in Update");
+    check("unregistered", false, Refused, "that the module does not register");
+    check("system_panics", false, Refused, "it panicked while its systems were checked");
+    rig.loader.load(None, "nobody", &artifact("one"), false);
+    let reports = rig.reports();
+    assert_eq!(reports[0].message, "there is no module `nobody` in the config");
+}
+
+#[test]
+fn the_same_content_is_loaded_again_only_by_force() {
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    assert_eq!(rig.load("one", false).unwrap_err().0, ReloadOutcome::Unchanged);
+    assert_eq!(rig.load("one", true), Ok(Some(1)));
+    rig.loader.load(None, "game", &artifact("one"), false);
+    assert!(rig.reports().is_empty(), "nobody asked, nobody is told");
+}
+
+#[test]
+fn artifacts_that_others_replace_are_loaded() {
+    let mut rig = rig();
+    rig.load("one", false).unwrap();
+    rig.fake.replace("game", "two");
+    rig.loader.look_outside();
+    assert_eq!(rig.swap_ready(), Ok(Some(1)));
+    rig.fake.replace("game", "misfit");
+    rig.loader.look_outside();
+    let report = rig.reports().pop().unwrap();
+    assert_eq!((report.ticket, report.from), (None, Some(2)));
+    assert_eq!(report.outcome, ReloadOutcome::Rejected);
+}
+
+/// One thing that may happen to a module.
+#[derive(Debug, Clone)]
+enum Op {
+    /// A version is loaded; `fits` or is refused at the swap.
+    Load { fits: bool },
+    /// One of the callers enters the active version.
+    Enter { caller: usize },
+    /// A caller's innermost call ends.
+    Finish { caller: usize },
+    Lease,
+    GiveBack { which: usize },
+    /// Something else refers to the version's code, or no longer.
+    Hold { which: usize, held: bool },
+    KeepHouse,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let caller = 0..3_usize;
+    prop_oneof![
+        4 => prop::bool::weighted(0.7).prop_map(|fits| Op::Load { fits }),
+        4 => caller.clone().prop_map(|caller| Op::Enter { caller }),
+        4 => caller.prop_map(|caller| Op::Finish { caller }),
+        2 => Just(Op::Lease),
+        2 => any::<usize>().prop_map(|which| Op::GiveBack { which }),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(which, held)| Op::Hold { which, held }),
+        4 => Just(Op::KeepHouse),
+    ]
+}
+
+/// What one version should be like.
+struct Expected {
+    state: VersionState,
+    answer: i64,
+    calls: usize,
+    leases: usize,
+    held: bool,
+}
+
+const VERSIONS: usize = 8;
+
+/// A module whose versions can be told apart by what they answer.
+fn numbered<const N: i64>(m: &mut ModuleBuilder) {
+    m.function("which", || N);
+}
+fn misfit(m: &mut ModuleBuilder) {
+    // Refused at the swap, not before.
+    fn observer(_: On<Add<Health>>, _: Query<&mut Health>, _: Query<&mut Health>) {}
+    m.observe(observer);
+}
+
+/// A thread that calls; calls of one thread nest.
+struct Caller {
+    orders: Sender<bool>,
+    answers: Receiver<i64>,
+    /// Versions it is in, outermost first.
+    inside: Vec<usize>,
+}
+
+fn caller(registry: Arc<Registry>) -> Caller {
+    let (orders, received) = unbounded();
+    let (answer, answers) = unbounded();
+    std::thread::spawn(move || {
+        let mut calls: Vec<EnteredDetached> = Vec::new();
+        while let Ok(enters) = received.recv() {
+            if enters {
+                match registry.enter("game", "which") {
+                    Ok(EnteredCall::Detached(entered)) => calls.push(entered),
+                    _ => return,
+                }
+                answer.send(0).unwrap();
+            } else if let Some(call) = calls.pop() {
+                let Ok(Value::Int(number)) = call.run(&[]) else { return };
+                drop(call);
+                answer.send(number).unwrap();
+            }
+        }
+        // Innermost first.
+        while calls.pop().is_some() {}
+    });
+    Caller { orders, answers, inside: Vec::new() }
+}
+
+fn check_against_model(ops: Vec<Op>) {
+    let builds: [Build; VERSIONS] = [
+        numbered::<0>,
+        numbered::<1>,
+        numbered::<2>,
+        numbered::<3>,
+        numbered::<4>,
+        numbered::<5>,
+        numbered::<6>,
+        numbered::<7>,
+    ];
+    let names: Vec<String> = (0..VERSIONS).map(|number| number.to_string()).collect();
+    let mut artifacts: Vec<(&str, Build)> =
+        names.iter().map(String::as_str).zip(builds).collect();
+    artifacts.push(("misfit at the swap", misfit));
+    let mut rig = Rig::new(FakeBackend::new(&artifacts));
+    let mut callers: Vec<Caller> = (0..3).map(|_| caller(rig.registry.clone())).collect();
+    let mut model: Vec<Expected> = Vec::new();
+    let mut leases = Vec::new();
+    for op in ops {
+        let active = model.iter().position(|version| version.state == Active);
+        match op.clone() {
+            Op::Load { .. } if model.len() == 20 => continue,
+            Op::Load { fits } => {
+                let answer = model.len() % VERSIONS;
+                let name = if fits { names[answer].as_str() } else { "misfit at the swap" };
+                assert_eq!(rig.load(name, true).is_ok(), fits);
+                if let (true, Some(active)) = (fits, active) {
+                    model[active].state = Draining;
+                }
+                model.push(Expected {
+                    state: if fits { Active } else { Rejected },
+                    answer: answer as i64,
+                    calls: 0,
+                    leases: 0,
+                    held: false,
+                });
+            }
+            Op::Enter { caller } => {
+                let Some(active) = active else { continue };
+                let caller = &mut callers[caller];
+                caller.orders.send(true).unwrap();
+                caller.answers.recv().unwrap();
+                caller.inside.push(active);
+                model[active].calls += 1;
+            }
+            Op::Finish { caller } => {
+                let caller = &mut callers[caller];
+                let Some(version) = caller.inside.pop() else { continue };
+                caller.orders.send(false).unwrap();
+                assert_eq!(caller.answers.recv().unwrap(), model[version].answer);
+                model[version].calls -= 1;
+            }
+            Op::Lease => {
+                let Some(active) = active else { continue };
+                let key = rig.registry.active("game").unwrap();
+                leases.push((active, rig.registry.lease("game", key).unwrap()));
+                model[active].leases += 1;
+            }
+            Op::GiveBack { which } => {
+                if leases.is_empty() {
+                    continue;
+                }
+                let (version, lease) = leases.remove(which % leases.len());
+                drop(lease);
+                model[version].leases -= 1;
+            }
+            Op::Hold { which, held } => {
+                if model.is_empty() {
+                    continue;
+                }
+                let which = which % model.len();
+                model[which].held = held;
+                let code = rig.code(which);
+                let reasons = if held { vec!["held".to_owned()] } else { Vec::new() };
+                *code.pinned_by.lock().unwrap() = reasons;
+            }
+            Op::KeepHouse => {
+                rig.keep_house();
+                for version in &mut model {
+                    let busy = version.calls > 0 || version.leases > 0;
+                    version.state = match version.state {
+                        Draining | Pinned if !busy && version.held => Pinned,
+                        Draining | Pinned if !busy => Unloaded,
+                        state => state,
+                    };
+                }
+            }
+        }
+        let codes = rig.fake.codes();
+        for (version, code) in model.iter().zip(&codes) {
+            if version.calls > 0 || version.leases > 0 || version.state == Active {
+                assert!(!code.is_closed(), "{op:?} closed code that is in use");
+            }
+            assert_eq!(version.state == Unloaded, code.is_closed() && version.state != Rejected);
+        }
+        let states: Vec<VersionState> = model.iter().map(|version| version.state).collect();
+        assert_eq!(rig.states(), states, "after {op:?}");
+        let status = rig.registry.status(&call::running());
+        let calls: Vec<usize> =
+            status[0].versions.iter().map(|version| version.active_calls as usize).collect();
+        assert_eq!(calls, model.iter().map(|version| version.calls).collect::<Vec<_>>());
+    }
+    drop(leases);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn versions_follow_the_model_and_no_call_is_in_closed_code(
+        ops in prop::collection::vec(op(), 1..40),
+    ) {
+        check_against_model(ops);
+    }
+}

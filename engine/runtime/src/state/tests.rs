@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use engine_api::bevy_ecs::lifecycle::HookContext;
+use engine_api::bevy_ecs::world::DeferredWorld;
+use engine_api::prelude::*;
+
+use super::*;
+use crate::testing::{Build, describe};
+
+const KEY: VersionKey = VersionKey { id: 0x7000_0960, number: 1 };
+const OTHER: VersionKey = VersionKey { id: 0x7000_0961, number: 2 };
+
+macro_rules! components {
+    ($($(#[$attribute:meta])* $name:ident($field:ty);)+) => {$(
+        #[derive(Component, Reflect, Default)]
+        #[reflect(Component, Default)]
+        #[type_path = "game"]
+        $(#[$attribute])*
+        struct $name($field);
+    )+};
+}
+components! {
+    Plain(u32);
+    Owned(String);
+    Borrowed(&'static str);
+    Waiting(Duration);
+    #[component(on_add = hook)]
+    Hooked(u32);
+    #[require(Plain)]
+    Needy(u32);
+    #[derive(Clone)]
+    Cloned(u32);
+    Marker(());
+}
+fn hook(_: DeferredWorld, _: HookContext) {}
+
+#[derive(Resource, Reflect, Default)]
+#[type_path = "game"]
+struct Title(&'static str);
+#[derive(Resource, Reflect, Default)]
+struct Score(u32);
+#[derive(Message, Reflect)]
+struct Hit(u32);
+
+/// A world and a book after `KEY` brought what `build` registers and `fill` ran.
+fn world_of(build: Build, fill: fn(&mut World)) -> (World, StateBook) {
+    let (mut world, mut book) = (World::new(), StateBook::default());
+    declare_engine_types(&mut world);
+    let known = world.components().num_registered();
+    let description = describe(build);
+    for state in &description.types {
+        (state.declare)(&mut world);
+        (state.initialize)(&mut world);
+    }
+    fill(&mut world);
+    book.adopt("game", &description.types);
+    book.attribute(&world, known, "game", KEY);
+    (world, book)
+}
+
+#[test]
+fn what_refers_to_a_version_is_named() {
+    /// `mine`: the world's functions lie in this version's image.
+    fn check(build: Build, fill: fn(&mut World), mine: bool, expected: &[&str]) {
+        let (world, book) = world_of(build, fill);
+        let engine = engine_types(&mut World::new());
+        let functions: Vec<usize> = world
+            .components()
+            .iter_registered()
+            .filter(|(_, info)| info.type_id().is_some_and(|id| !engine.contains(&id)))
+            .flat_map(|(_, info)| {
+                let clone = match info.clone_behavior() {
+                    ComponentCloneBehavior::Custom(clone) => Some(*clone as usize),
+                    _ => None,
+                };
+                [info.drop().map(|drop| drop as usize), clone]
+            })
+            .flatten()
+            .collect();
+        let inside = |address| mine && functions.contains(&address);
+        assert_eq!(book.references(&world, KEY, &inside), expected);
+        // Whoever did not bring the types is held by drop functions and values only.
+        let of_another = book.references(&world, OTHER, &|_| false);
+        let values = expected.iter().filter(|reason| reason.contains("may refer to its code"));
+        assert_eq!(of_another, values.copied().collect::<Vec<_>>());
+    }
+    let plain: Build = |m| {
+        m.component::<Plain>().component::<Waiting>().component::<Marker>();
+    };
+    let spawn_plain = |world: &mut World| {
+        world.spawn((Plain(1), Waiting(Duration::ZERO), Name::new("a"), Marker(())));
+    };
+    check(plain, |_| {}, true, &[]);
+    check(plain, spawn_plain, false, &[]);
+
+    let owned: Build = |m| {
+        m.component::<Owned>();
+    };
+    let drops = "type `game::Owned`: its drop function is in the component table";
+    check(owned, |_| {}, true, &[drops]);
+    check(owned, |_| {}, false, &[]);
+
+    let hooked: Build = |m| {
+        m.component::<Hooked>();
+    };
+    let hooks = "type `game::Hooked`: its hooks are in the component table";
+    check(hooked, |_| {}, false, &[hooks]);
+
+    let cloned: Build = |m| {
+        m.component::<Cloned>();
+    };
+    let clone = "type `game::Cloned`: its clone function is in the component table";
+    check(cloned, |_| {}, true, &[clone]);
+    check(cloned, |_| {}, false, &[]);
+
+    let needy: Build = |m| {
+        m.component::<Needy>().component::<Plain>();
+    };
+    let needs = "type `game::Needy`: constructors of the components it requires";
+    check(needy, |_| {}, false, &[needs]);
+
+    let borrowed: Build = |m| {
+        m.component::<Borrowed>().resource::<Title>();
+    };
+    let text = "type `game::Borrowed`: 2 values with &str may refer to its code";
+    let title = "type `game::Title`: 1 values with &str may refer to its code";
+    // A resource requires what marks its entity as one.
+    let needs = "type `game::Title`: constructors of the components it requires";
+    check(borrowed, |_| {}, false, &[title, needs]);
+    let spawn_borrowed = |world: &mut World| {
+        world.spawn(Borrowed("a"));
+        world.spawn(Borrowed("b"));
+    };
+    check(borrowed, spawn_borrowed, false, &[text, title, needs]);
+
+    let nothing: Build = |_| {};
+    let unknown = "unregistered type of 4 bytes: 1 values that nothing is known of";
+    check(nothing, |world| drop(world.spawn(Plain(1))), false, &[unknown]);
+    let register = |world: &mut World| {
+        world.register_component::<Plain>();
+    };
+    check(nothing, register, false, &[]);
+    check(nothing, |world| drop(world.spawn(Marker(()))), false, &[]);
+}
+
+#[test]
+fn unknown_values_are_those_of_the_module_that_nobody_registered() {
+    let check = |build: Build, fill: fn(&mut World), expected: Option<&str>| {
+        let (world, book) = world_of(build, fill);
+        assert_eq!(book.unknown_values(&world, "other"), None);
+        let found = book.unknown_values(&world, "game");
+        let fits = match (&found, expected) {
+            (Some(found), Some(expected)) => found.contains(expected),
+            (found, expected) => found.is_none() && expected.is_none(),
+        };
+        assert!(fits, "{found:?}, not {expected:?}");
+    };
+    check(|_| {}, |world| drop(world.spawn(Plain(1))), Some("1 values of a component of 4 bytes"));
+    check(|_| {}, |world| world.insert_resource(Score(1)), Some("1 values of a component of 4"));
+    check(|_| {}, |world| drop(world.spawn(Marker(()))), None);
+    check(|_| {}, |world| drop(world.spawn(Name::new("of the engine"))), None);
+    check(
+        |m| {
+            m.component::<Plain>().resource::<Score>();
+        },
+        |world| drop(world.spawn(Plain(1))),
+        None,
+    );
+}
+
+#[test]
+fn systems_that_use_what_is_not_registered_are_named() {
+    fn uses_component(_: Query<&Plain>) {}
+    fn filters(_: Query<Entity, With<Plain>>) {}
+    fn uses_resource(_: Option<Res<Score>>) {}
+    fn uses_message(_: MessageReader<Hit>) {}
+    fn harmless(
+        _: Query<(&Name, Has<Marker>)>,
+        _: Res<Time>,
+        _: Res<Input>,
+        _: ResMut<Viewport>,
+        _: Commands,
+        _: Local<String>,
+        _: Query<&ChildOf>,
+    ) {
+    }
+    let check = |build: Build, expected: Option<&str>| {
+        let result = check_registrations(describe(build));
+        match (&result, expected) {
+            (Ok(()), None) => {}
+            (Err(error), Some(name)) => {
+                assert!(error.contains(&format!("::{name}`")), "{error}");
+                assert!(error.contains("m.component::<T>()"), "{error}");
+            }
+            _ => panic!("{result:?}, not {expected:?}"),
+        }
+    };
+    check(|m| { m.systems(Update, (harmless, uses_component)); }, Some("uses_component"));
+    check(|m| { m.systems(Update, filters); }, Some("filters"));
+    check(|m| { m.systems(Render, uses_resource); }, Some("uses_resource"));
+    check(|m| { m.systems(Update, uses_message); }, Some("uses_message"));
+    let condition = |m: &mut ModuleBuilder| {
+        m.systems(Update, harmless.run_if(resource_exists::<Score>));
+    };
+    check(condition, Some("harmless"));
+    check(
+        |m| {
+            m.component::<Plain>()
+                .resource::<Score>()
+                .message::<Hit>()
+                .systems(Update, (harmless, uses_component, filters, uses_resource, uses_message));
+        },
+        None,
+    );
+}
+
+#[test]
+fn a_type_that_a_version_leaves_out_stays_known() {
+    let (_, mut book) = world_of(|m| { m.component::<Plain>(); }, |_| {});
+    book.adopt("game", &[]);
+    let plain = describe(|m| { m.component::<Plain>(); }).types;
+    assert_eq!(book.check("game", &plain), Ok(()));
+    assert!(book.check("other", &plain).unwrap_err().contains("belongs to module `game`"));
+    let names: Vec<_> = book.names().map(|(kind, _, name)| (kind, name)).collect();
+    assert_eq!(names, [(StateKind::Component, "Plain")]);
+}
+
+#[test]
+fn game_entities_are_neither_resources_nor_observers() {
+    let mut world = World::new();
+    declare_engine_types(&mut world);
+    world.insert_resource(Score(1));
+    world.add_observer(|_: On<Add<Plain>>| {});
+    world.flush();
+    assert_eq!(game_entities(&world), 0);
+    world.spawn_batch([Plain(1), Plain(2)]);
+    let marker = world.spawn(Marker(())).id();
+    assert_eq!(game_entities(&world), 3);
+    world.despawn(marker);
+    let plain = world.components().get_id(TypeId::of::<Plain>()).unwrap();
+    assert_eq!(live_counts(&world).get(&plain), Some(&2));
+    assert_eq!(game_entities(&world), 2);
+}
