@@ -134,7 +134,34 @@ fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
 
 fn report_error(report: &miette::Report) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{report:?}");
+    let _ = write!(std::io::stderr(), "{}", render(report));
+}
+
+/// The report as compilers write theirs: message, causes, source line, help.
+fn render(report: &miette::Report) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("error: {report}\n");
+    for cause in report.chain().skip(1) {
+        let _ = writeln!(text, "  caused by: {cause}");
+    }
+    let label = report.labels().and_then(|mut labels| labels.next());
+    if let (Some(source), Some(label)) = (report.source_code(), label)
+        && let Ok(found) = source.read_span(label.inner(), 0, 0)
+    {
+        let line = String::from_utf8_lossy(found.data());
+        let number = (found.line() + 1).to_string();
+        let gutter = " ".repeat(number.len());
+        let indent = " ".repeat(found.column());
+        let line = line.trim_end();
+        let before = label.offset().saturating_sub(found.span().offset());
+        let before = before.saturating_sub(found.column());
+        let indent = format!("{indent}{}", " ".repeat(before));
+        let _ = writeln!(text, "{gutter} |\n{number} | {line}\n{gutter} | {indent}^");
+    }
+    if let Some(help) = report.help() {
+        let _ = writeln!(text, "help: {help}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -119,7 +119,9 @@ impl Config {
     }
 
     fn parse(path: &str, text: String, profile: Option<&str>) -> Result<Self, Box<ConfigError>> {
-        let file: File = ron::from_str(&text).map_err(|error| {
+        let options = ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        let file: File = options.from_str(&text).map_err(|error| {
             wrong(
                 path,
                 &text,
@@ -144,7 +146,7 @@ impl Config {
         let frame_rate = chosen.frame_rate.unwrap_or(file.frame_rate);
         if !(1..=1000).contains(&frame_rate) {
             let message = format!("frame_rate is {frame_rate}, it must be 1 to 1000");
-            return Err(value(message, &frame_rate.to_string()));
+            return Err(value(message, &format!("frame_rate: {frame_rate}")));
         }
         for (index, module) in file.modules.iter().enumerate() {
             let quoted = format!("\"{}\"", module.name);

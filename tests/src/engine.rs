@@ -1,6 +1,6 @@
 //! A running engine without UI: what a test does to it and sees of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
@@ -88,24 +88,7 @@ impl<'a> Engine<'a> {
     /// Waits until the status satisfies `is_it`; it is sent ten times a second and
     /// whenever something changes.
     pub fn wait<T>(&self, what: &str, is_it: impl Fn(&Status) -> Option<T>) -> T {
-        let wanted = Subscription {
-            status: true,
-            ..Subscription::default()
-        };
-        let mut client = Client::subscribe(&self.socket, wanted);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Event::Status(status) = client.next() {
-                if let Some(found) = is_it(&status) {
-                    return found;
-                }
-                assert!(
-                    Instant::now() < deadline,
-                    "waited {} s for {what}; the status is {status:#?}",
-                    PATIENCE.as_secs()
-                );
-            }
-        }
+        wait_at(&self.socket, what, is_it)
     }
 
     /// Waits until `frames` more frames have run.
@@ -283,6 +266,28 @@ fn call_request(id: u64, function: &str, arguments: &[&str]) -> Request {
         module: MODULE.to_owned(),
         function: function.to_owned(),
         args: arguments.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Waits until the status of the engine at a socket satisfies `is_it`.
+pub fn wait_at<T>(socket: &Path, what: &str, is_it: impl Fn(&Status) -> Option<T>) -> T {
+    let wanted = Subscription {
+        status: true,
+        ..Subscription::default()
+    };
+    let mut client = Client::subscribe(socket, wanted);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Event::Status(status) = client.next() {
+            if let Some(found) = is_it(&status) {
+                return found;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "waited {} s for {what}; the status is {status:#?}",
+                PATIENCE.as_secs()
+            );
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Files by path from the root, with their content.
 #[derive(Debug, Default)]
@@ -12,7 +12,7 @@ pub struct Files(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Files {
     /// Adds everything below `folder` as if it stood at `at`, without hidden entries
-    /// and those that `is_left_out` names by their path from `folder`.
+    /// (but with `.cargo`) and those that `is_left_out` names by their path from `folder`.
     ///
     /// # Errors
     /// If something cannot be read.
@@ -25,7 +25,8 @@ impl Files {
         for found in walk(folder)? {
             let hidden = found
                 .components()
-                .any(|part| part.as_os_str().as_encoded_bytes()[0] == b'.');
+                .map(Component::as_os_str)
+                .any(|part| part != ".cargo" && part.as_encoded_bytes().starts_with(b"."));
             if !hidden && !found.ancestors().any(is_left_out) {
                 // Gone since it was listed: someone else works in there.
                 if let Ok(content) = fs::read(folder.join(&found)) {

@@ -35,6 +35,9 @@ pub struct Scratch {
 /// Variables by which cargo tells a test about itself; they are not the engine's.
 const FOREIGN: [&str; 4] = ["LD_LIBRARY_PATH", "CARGO", "OUT_DIR", "RUST_BACKTRACE"];
 
+/// Whether this process has built the engine as it stands in the copy.
+static BUILT: AtomicBool = AtomicBool::new(false);
+
 impl Scratch {
     /// Waits for this test's turn; then the copy holds the tiny game and is built.
     pub fn take() -> Self {
@@ -67,12 +70,10 @@ impl Scratch {
         if !scratch.target.is_dir() {
             seed(&own_target, &scratch.target, original);
         }
-        static BUILT: AtomicBool = AtomicBool::new(false);
         let is_of_the_game =
             |path: &PathBuf| path.starts_with("game_logic") || path.starts_with("assets");
         if !changed.iter().all(is_of_the_game) || !BUILT.load(Ordering::Relaxed) {
             scratch.cargo(&["build"]);
-            BUILT.store(true, Ordering::Relaxed);
         }
         scratch
     }
@@ -94,7 +95,8 @@ impl Scratch {
         command
     }
 
-    /// Runs cargo in the copy; it must succeed.
+    /// Runs cargo in the copy; it must succeed. Anything but a plain `build` may
+    /// leave another engine behind: the next test builds it again.
     pub fn cargo(&self, arguments: &[&str]) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = self
@@ -108,6 +110,7 @@ impl Scratch {
             "cargo {arguments:?} in the copy failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
+        BUILT.store(arguments == ["build"], Ordering::Relaxed);
     }
 
     /// Text of a file of the copy.

@@ -225,6 +225,7 @@ fn inspector_commands_print_json_and_exit_as_documented() {
         (code(&reload), &json(&reload)["outcome"]),
         (Some(0), &Value::from("applied"))
     );
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     let rollback = engine.inspector(&["rollback", "game_logic"]);
     let outcome = json(&rollback)["outcome"].clone();
     assert_eq!(
@@ -284,7 +285,7 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
             &["--config", &unknown],
             &["unknown.ron:2:5", "frame_rat", "frame_rate"],
         ),
-        (&["--config", &typed], &["typed.ron:2:17"]),
+        (&["--config", &typed], &["typed.ron:2:", "integer"]),
         (&["--config", &range], &["range.ron:2:17", "1 to 1000"]),
     ];
     for (arguments, parts) in cases {

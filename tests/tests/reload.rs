@@ -210,6 +210,18 @@ fn twenty_edits_in_a_row_each_show_their_own_effect() {
             Some(number),
             "one save is one version: {reload:#?}"
         );
+        let written = engine.log.since(place);
+        for expected in [
+            format!("[INFO] Detected code change in {file}"),
+            format!("[INFO] Compiling game_logic v{number}..."),
+            format!(
+                "[INFO] Module 'game_logic' reloaded (v{} -> v{number})",
+                number - 1
+            ),
+        ] {
+            let count = written.iter().filter(|line| **line == expected).count();
+            assert_eq!(count, 1, "`{expected}` in {written:#?}");
+        }
         observe(&engine, place, &effect, to);
         assert_eq!(engine.text("inventory"), inventory, "after `{to}`");
         let now = engine.number("counter");

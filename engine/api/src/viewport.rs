@@ -69,11 +69,27 @@ impl Default for Cell {
 
 /// The picture, a resource. The engine clears it before the `Render` stage and
 /// sets its size to what the player's terminal shows.
-#[derive(Resource, Debug, Clone, PartialEq, Eq)]
+#[derive(Resource, Debug, PartialEq, Eq)]
 pub struct Viewport {
     width: u16,
     height: u16,
     cells: Vec<Cell>,
+}
+
+impl Clone for Viewport {
+    fn clone(&self) -> Self {
+        Self {
+            width: self.width,
+            height: self.height,
+            cells: self.cells.clone(),
+        }
+    }
+
+    // Keeps the allocation, for those who copy a picture every frame.
+    fn clone_from(&mut self, other: &Self) {
+        (self.width, self.height) = (other.width, other.height);
+        self.cells.clone_from(&other.cells);
+    }
 }
 
 impl Default for Viewport {

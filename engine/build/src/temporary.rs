@@ -20,6 +20,8 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
                 b"swp", b"swx", b"swo", b"tmp", b"temp", b"bak", b"orig", b"rej",
             ],
         )
+        // GNU sed's `sedXXXXXX`.
+        || (bytes.len() == 9 && bytes.starts_with(b"sed") && !bytes.contains(&b'.'))
         || bytes.ends_with(b"___jb_tmp___")
         || bytes.ends_with(b"___jb_old___")
 }
@@ -40,6 +42,7 @@ mod tests {
             ".lib.rs.swp",
             ".lib.rs.swx",
             "4913",
+            "sedQx3aZ1",
             "lib.rs~",
             ".#lib.rs",
             "#lib.rs#",

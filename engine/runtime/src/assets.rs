@@ -84,6 +84,7 @@ impl AssetLoader {
                         in_use.seen.remove(&asset.path);
                         self.load(&module, &mut in_use, asset, true);
                     }
+                    self.board.set_assets_loaded(key.id);
                     modules.insert(module, in_use);
                 }
                 Ok(AssetRequest::Changed(files)) => {

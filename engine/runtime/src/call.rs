@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fence;
@@ -40,7 +40,8 @@ const DEPTH: usize = 64;
 
 /// The calls that one thread is in, outermost first. Written by its thread only.
 pub struct CallStack {
-    thread: String,
+    /// Name of the thread that owns it; `None` while it is free.
+    thread: Mutex<Option<String>>,
     depth: AtomicUsize,
     /// Counts every entry, so that two calls of one function can be told apart.
     sequence: AtomicU64,
@@ -54,60 +55,72 @@ struct Entry {
     sequence: AtomicU64,
 }
 
-/// All stacks of the process. A thread adds its own at its first call and takes it
-/// away when it ends.
-static STACKS: Mutex<Vec<Arc<CallStack>>> = Mutex::new(Vec::new());
+/// All stacks ever made. They are never freed: one whose thread has ended is given to
+/// the next thread, so there are as many as threads ever called at once.
+static STACKS: Mutex<Vec<&'static CallStack>> = Mutex::new(Vec::new());
 
-fn stacks() -> MutexGuard<'static, Vec<Arc<CallStack>>> {
-    STACKS.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
-    static CURRENT: Cell<*const CallStack> = const { Cell::new(std::ptr::null()) };
+    static CURRENT: Cell<Option<&'static CallStack>> = const { Cell::new(None) };
     static OWNER: Cell<Option<Owner>> = const { Cell::new(None) };
 }
 
-/// Takes the thread's stack out of the list when the thread ends.
-struct Owner(Arc<CallStack>);
+/// Frees the thread's stack for another thread when this one ends.
+struct Owner(&'static CallStack);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let _ = CURRENT.try_with(|current| current.set(std::ptr::null()));
-        stacks().retain(|stack| !Arc::ptr_eq(stack, &self.0));
+        let _ = CURRENT.try_with(|current| current.set(None));
+        *lock(&self.0.thread) = None;
     }
 }
 
 #[cold]
-fn register() -> *const CallStack {
-    let thread = std::thread::current();
-    let stack = Arc::new(CallStack {
-        thread: thread.name().unwrap_or("unnamed").to_owned(),
-        depth: AtomicUsize::new(0),
-        sequence: AtomicU64::new(0),
-        entries: std::array::from_fn(|_| Entry::default()),
-        deeper: Mutex::new(Vec::new()),
+fn register() -> &'static CallStack {
+    let name = std::thread::current()
+        .name()
+        .unwrap_or("unnamed")
+        .to_owned();
+    let mut stacks = lock(&STACKS);
+    let free = stacks.iter().copied().find(|stack| {
+        let mut thread = lock(&stack.thread);
+        let free = thread.is_none();
+        if free {
+            *thread = Some(name.clone());
+        }
+        free
     });
-    let pointer = Arc::as_ptr(&stack);
-    stacks().push(stack.clone());
+    let stack = free.unwrap_or_else(|| {
+        let stack: &'static CallStack = Box::leak(Box::new(CallStack {
+            thread: Mutex::new(Some(name)),
+            depth: AtomicUsize::new(0),
+            sequence: AtomicU64::new(0),
+            entries: std::array::from_fn(|_| Entry::default()),
+            deeper: Mutex::new(Vec::new()),
+        }));
+        stacks.push(stack);
+        stack
+    });
     OWNER.set(Some(Owner(stack)));
-    CURRENT.set(pointer);
-    pointer
+    CURRENT.set(Some(stack));
+    stack
 }
 
 #[inline]
-fn with_current<R>(act: impl FnOnce(&CallStack) -> R) -> R {
-    let mut pointer = CURRENT.get();
-    if pointer.is_null() {
-        pointer = register();
+fn current_stack() -> &'static CallStack {
+    match CURRENT.get() {
+        Some(stack) => stack,
+        None => register(),
     }
-    // SAFETY: `CURRENT` is either null or points into the `Arc` that this
-    // thread's `OWNER` holds; `Owner::drop` sets it back to null.
-    act(unsafe { &*pointer })
 }
 
 impl CallStack {
+    /// Adds a call; returns the depth before it.
     #[inline]
-    fn push(&self, id: CallId) {
+    fn push(&self, id: CallId) -> usize {
         let depth = self.depth.load(Ordering::Relaxed);
         let sequence = self.sequence.load(Ordering::Relaxed) + 1;
         self.sequence.store(sequence, Ordering::Relaxed);
@@ -115,22 +128,17 @@ impl CallStack {
             entry.id.store(id.0, Ordering::Relaxed);
             entry.sequence.store(sequence, Ordering::Relaxed);
         } else {
-            self.deeper
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(id);
+            lock(&self.deeper).push(id);
         }
         self.depth.store(depth + 1, Ordering::Release);
+        depth
     }
 
+    /// Takes away the call that was added at `depth`.
     #[inline]
-    fn pop(&self) {
-        let depth = self.depth.load(Ordering::Relaxed) - 1;
+    fn pop_to(&self, depth: usize) {
         if depth >= DEPTH {
-            self.deeper
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop();
+            lock(&self.deeper).truncate(depth - DEPTH);
         }
         self.depth.store(depth, Ordering::Release);
     }
@@ -139,14 +147,17 @@ impl CallStack {
 /// A call in progress on this thread. Ends when dropped; must be dropped on the
 /// thread that made it, innermost first.
 pub struct CallGuard {
-    // Not `Send`: it belongs to the stack of its thread.
+    // A reference, so the guard is as cheap as one store; not `Send`, because it
+    // belongs to the stack of its thread.
+    stack: &'static CallStack,
+    depth: usize,
     _thread: std::marker::PhantomData<*const ()>,
 }
 
 impl Drop for CallGuard {
     #[inline]
     fn drop(&mut self) {
-        with_current(CallStack::pop);
+        self.stack.pop_to(self.depth);
     }
 }
 
@@ -154,8 +165,11 @@ impl Drop for CallGuard {
 /// thread that swaps, or holds the registry's lock.
 #[inline]
 pub fn enter(id: CallId) -> CallGuard {
-    with_current(|stack| stack.push(id));
+    let stack = current_stack();
+    let depth = stack.push(id);
     CallGuard {
+        stack,
+        depth,
         _thread: std::marker::PhantomData,
     }
 }
@@ -163,12 +177,7 @@ pub fn enter(id: CallId) -> CallGuard {
 /// The innermost call of this thread, if it ever made one. Reads numbers only, so it
 /// may be asked in a signal handler.
 pub fn current() -> Option<CallId> {
-    let pointer = CURRENT.get();
-    if pointer.is_null() {
-        return None;
-    }
-    // SAFETY: as in `with_current`.
-    let stack = unsafe { &*pointer };
+    let stack = CURRENT.get()?;
     let depth = stack.depth.load(Ordering::Relaxed);
     let entry = stack.entries.get(depth.checked_sub(1)?)?;
     Some(CallId(entry.id.load(Ordering::Relaxed)))
@@ -223,31 +232,32 @@ impl Slot {
     /// address stays callable while the guard lives. `None` if there is no target.
     #[inline]
     pub fn enter(&self) -> Option<(*const (), CallGuard)> {
-        with_current(|stack| {
-            let mut target = self.target.load(Ordering::Acquire);
-            loop {
-                if target.is_null() {
-                    return None;
-                }
-                // SAFETY: non-null targets point into `kept`, which only grows
-                // while `self` lives.
-                let Target { code, id } = unsafe { &*target };
-                stack.push(*id);
-                fence::light();
-                let now = self.target.load(Ordering::Acquire);
-                if now == target {
-                    return Some((
-                        *code,
-                        CallGuard {
-                            _thread: std::marker::PhantomData,
-                        },
-                    ));
-                }
-                // Swapped in between: the entry may have come too late.
-                stack.pop();
-                target = now;
+        let stack = current_stack();
+        let mut target = self.target.load(Ordering::Acquire);
+        loop {
+            if target.is_null() {
+                return None;
             }
-        })
+            // SAFETY: non-null targets point into `kept`, which only grows while
+            // `self` lives.
+            let Target { code, id } = unsafe { &*target };
+            let depth = stack.push(*id);
+            fence::light();
+            let now = self.target.load(Ordering::Acquire);
+            if now == target {
+                return Some((
+                    *code,
+                    CallGuard {
+                        stack,
+                        depth,
+                        _thread: std::marker::PhantomData,
+                    },
+                ));
+            }
+            // Swapped in between: the entry may have come too late.
+            stack.pop_to(depth);
+            target = now;
+        }
     }
 }
 
@@ -262,28 +272,27 @@ pub struct RunningCall {
     pub sequence: u64,
 }
 
-/// All calls running now, of all threads. Costs callers nothing; takes a lock that
+/// All calls running now, of all threads. Costs callers nothing; takes locks that
 /// only starting and ending threads take as well.
 pub fn running() -> Vec<RunningCall> {
     let mut calls = Vec::new();
-    for stack in stacks().iter() {
+    for stack in lock(&STACKS).iter() {
         let depth = stack.depth.load(Ordering::Acquire);
+        if depth == 0 {
+            continue;
+        }
+        let thread = lock(&stack.thread).clone().unwrap_or_default();
         for entry in &stack.entries[..depth.min(DEPTH)] {
             calls.push(RunningCall {
                 id: CallId(entry.id.load(Ordering::Relaxed)),
-                thread: stack.thread.clone(),
+                thread: thread.clone(),
                 sequence: entry.sequence.load(Ordering::Relaxed),
             });
         }
-        for id in stack
-            .deeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for id in lock(&stack.deeper).iter() {
             calls.push(RunningCall {
                 id: *id,
-                thread: stack.thread.clone(),
+                thread: thread.clone(),
                 sequence: 0,
             });
         }

@@ -6,9 +6,10 @@
 //! that is full.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,10 @@ use inspector_protocol::status::{ComponentCount, Problem, ReloadOutcome, Severit
 
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::{Artifact, Backend};
+use crate::call::CallId;
 use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
-use crate::registry::{EnteredCall, Registry};
+use crate::registry::{EnteredCall, Registry, VersionKey};
 use crate::runner::SystemFault;
 use crate::state::{self, StateBook};
 use crate::swap::{ActiveModules, PreparedVersion, Swapped};
@@ -55,12 +57,18 @@ pub struct HostConfig {
 pub struct Outbox {
     to: Sender<FromHost>,
     board: Arc<Board>,
+    /// Answers that did not fit into the channel yet.
+    backlog: Arc<Mutex<VecDeque<FromHost>>>,
 }
 
 impl Outbox {
     /// An outbox into `to`.
     pub fn new(to: Sender<FromHost>, board: Arc<Board>) -> Self {
-        Self { to, board }
+        Self {
+            to,
+            board,
+            backlog: Arc::default(),
+        }
     }
 
     /// Sends what may be lost when the other side is slow. Never blocks.
@@ -70,10 +78,35 @@ impl Outbox {
         }
     }
 
-    /// Sends the last message. No frame waits for it any more, and whoever reads
-    /// relies on it: waits a moment for a slow reader.
+    /// Sends what somebody waits for: at once, or as soon as there is room. Never
+    /// blocks. Later messages may overtake it.
+    pub fn deliver(&self, message: FromHost) {
+        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        backlog.push_back(message);
+        drop(backlog);
+        self.flush();
+    }
+
+    /// Sends what did not fit before. Telemetry does this regularly.
+    fn flush(&self) {
+        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(message) = backlog.pop_front() {
+            if let Err(TrySendError::Full(message)) = self.to.try_send(message) {
+                return backlog.push_front(message);
+            }
+        }
+    }
+
+    /// Sends what is left and the last message. No frame waits for it any more, and
+    /// whoever reads relies on it: waits a moment for a slow reader.
     fn finish(&self) {
-        let _ = self.to.send_timeout(FromHost::Finished, LAST_WORD);
+        let deadline = Instant::now() + LAST_WORD;
+        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
+        for message in backlog.drain(..).chain([FromHost::Finished]) {
+            if self.to.send_deadline(message, deadline).is_err() {
+                return;
+            }
+        }
     }
 
     fn log(&self, level: LogLevel, message: String) {
@@ -106,7 +139,7 @@ impl Outbox {
 
     /// Reports how a reload ended.
     pub fn reloaded(&self, report: Reloaded) {
-        self.offer(FromHost::Reloaded(report));
+        self.deliver(FromHost::Reloaded(report));
     }
 }
 
@@ -116,6 +149,45 @@ const HOUSEKEEPING: Duration = Duration::from_millis(100);
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Where the frame thread leaves the last picture for the telemetry thread to send:
+/// converting and waking the other side cost more than drawing it.
+#[derive(Default)]
+struct Easel {
+    picture: Mutex<(Viewport, u64)>,
+    sent: Mutex<Option<Viewport>>,
+    fresh: AtomicBool,
+}
+
+impl Easel {
+    /// Leaves a picture, unless the last one has not been taken yet. Copies the cells
+    /// and allocates only when the size changes.
+    fn show(&self, viewport: &Viewport, frame: u64) {
+        if self.fresh.load(Ordering::Acquire) {
+            return;
+        }
+        if let Ok(mut picture) = self.picture.try_lock() {
+            picture.0.clone_from(viewport);
+            picture.1 = frame;
+            self.fresh.store(true, Ordering::Release);
+        }
+    }
+
+    /// Sends the picture if there is a new one that differs from the last.
+    fn send(&self, to: &Outbox) {
+        if !self.fresh.load(Ordering::Acquire) {
+            return;
+        }
+        let picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if sent.as_ref() != Some(&picture.0) {
+            to.offer(FromHost::Viewport(convert::picture(&picture.0, picture.1)));
+            *sent = Some(picture.0.clone());
+        }
+        drop(picture);
+        self.fresh.store(false, Ordering::Release);
+    }
+}
 
 /// A game: its world and everything that runs in it. Lives on the frame thread.
 pub struct Host {
@@ -139,7 +211,10 @@ pub struct Host {
     waiting: Vec<String>,
     viewport_size: (u16, u16),
     viewport_wanted: bool,
-    last_picture: Option<(Instant, Viewport)>,
+    easel: Arc<Easel>,
+    /// Modules whose first version is in and whose assets are being read; `Startup`
+    /// runs when they are there.
+    starting: Vec<(String, VersionKey)>,
     last_housekeeping: Instant,
     frame: u64,
     ended: bool,
@@ -170,6 +245,7 @@ impl Host {
         let (asset_loader, asset_requests) = unbounded();
         let (ready_asset, ready_assets) = bounded(256);
         let telemetry_stop = Arc::new(AtomicBool::new(false));
+        let easel = Arc::new(Easel::default());
         let mut threads = Vec::new();
         let mut spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new()
@@ -199,10 +275,17 @@ impl Host {
         spawn("assets", Box::new(move || asset_body.run()))?;
         let mut observatory = Observatory::new(registry.clone(), board.clone());
         let (stopped, to) = (telemetry_stop.clone(), outbox.clone());
+        let shown = easel.clone();
         let telemetry = move || {
+            let mut snapshot_due = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
-                to.offer(FromHost::Snapshot(Box::new(observatory.look())));
-                std::thread::park_timeout(HOUSEKEEPING);
+                if snapshot_due <= Instant::now() {
+                    snapshot_due = Instant::now() + HOUSEKEEPING;
+                    to.offer(FromHost::Snapshot(Box::new(observatory.look())));
+                }
+                shown.send(&to);
+                to.flush();
+                std::thread::park_timeout(PICTURE_INTERVAL);
             }
         };
         spawn("telemetry", Box::new(telemetry))?;
@@ -240,7 +323,8 @@ impl Host {
             },
             viewport_size: (80, 24),
             viewport_wanted: false,
-            last_picture: None,
+            easel,
+            starting: Vec::new(),
             last_housekeeping: Instant::now(),
             frame: 0,
             ended: false,
@@ -268,7 +352,7 @@ impl Host {
         let mut last_start = next;
         while !self.ended {
             let start = Instant::now();
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && self.starting.is_empty() {
                 self.frame(start - last_start);
                 if self.max_frames.is_some_and(|max| self.frame >= max) {
                     break;
@@ -321,7 +405,7 @@ impl Host {
         }
         self.modules
             .run(Stage::Render, &mut self.world, &mut faults);
-        self.send_picture();
+        self.show_picture();
         self.modules.end_frame(&mut self.world);
         if let Some(mut input) = self.world.get_resource_mut::<Input>() {
             input.end_frame();
@@ -334,6 +418,11 @@ impl Host {
 
     /// Takes what others have for the game.
     fn between_frames(&mut self) {
+        // Asked before assets are taken: what was read by now is taken below.
+        let (started, starting) = std::mem::take(&mut self.starting)
+            .into_iter()
+            .partition(|(_, key): &(String, VersionKey)| self.board.are_assets_loaded(key.id));
+        self.starting = starting;
         while let Ok(message) = self.inbox.try_recv() {
             self.handle(message);
         }
@@ -346,9 +435,21 @@ impl Host {
                 .get(&asset.module)
                 .is_some_and(|now| now.key == asset.key);
             if active {
-                (asset.apply)(&mut self.world);
-                self.outbox.debug(format!("{} applied", asset.path));
+                let _call = call::enter(CallId::new(asset.key.id, 0));
+                let world = &mut self.world;
+                match panic::guard(|| (asset.apply)(world)) {
+                    Ok(()) => self.outbox.debug(format!("{} applied", asset.path)),
+                    Err(report) => self.outbox.error(format!(
+                        "{} panicked while it was applied: {}",
+                        asset.path,
+                        report.summary()
+                    )),
+                }
             }
+        }
+        let started: Vec<(String, VersionKey)> = started;
+        for (module, _) in started {
+            self.start_module(&module);
         }
         if self.last_housekeeping.elapsed() >= HOUSEKEEPING {
             self.last_housekeeping = Instant::now();
@@ -400,12 +501,18 @@ impl Host {
                     )),
                 }
                 self.use_assets(&module);
-                if previous.is_none() {
-                    let mut faults = Vec::new();
-                    self.modules.start(&module, &mut self.world, &mut faults);
-                    self.report(faults);
+                let unread = |(_, _, assets): &(&str, VersionKey, &Arc<Vec<_>>)| !assets.is_empty();
+                let of_module = self.modules.assets().find(|(name, ..)| *name == module);
+                if previous.is_some() {
+                    // A module that was still starting starts with this version.
+                    for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
+                        *starting = key;
+                    }
+                } else if of_module.filter(unread).is_some() {
+                    self.starting.push((module.clone(), key));
+                } else {
+                    self.start_module(&module);
                 }
-                self.waiting.retain(|waiting| *waiting != module);
                 self.last_housekeeping = Instant::now();
                 self.keep_house();
             }
@@ -488,10 +595,10 @@ impl Host {
             .collect();
         let values = match values {
             Ok(values) => values,
-            Err(message) => return self.outbox.offer(answer(Err(message))),
+            Err(message) => return self.outbox.deliver(answer(Err(message))),
         };
         match self.registry.enter(module, function) {
-            Err(error) => self.outbox.offer(answer(Err(describe(&error)))),
+            Err(error) => self.outbox.deliver(answer(Err(describe(&error)))),
             Ok(EnteredCall::World) => {
                 let result =
                     self.registry
@@ -515,40 +622,33 @@ impl Host {
                         )),
                         Err(error) => Err(describe(&error)),
                     };
-                    outbox.offer(FromHost::Called {
+                    outbox.deliver(FromHost::Called {
                         id,
                         result: to_json(result),
                     });
                 };
                 if self.workers.run(job).is_err() {
                     let message = "too many calls are waiting; try again later".to_owned();
-                    self.outbox.offer(answer(Err(message)));
+                    self.outbox.deliver(answer(Err(message)));
                 }
             }
         }
     }
 
-    fn send_picture(&mut self) {
-        if !self.viewport_wanted {
-            return;
-        }
-        let due = self
-            .last_picture
-            .as_ref()
-            .is_none_or(|(at, _)| at.elapsed() >= PICTURE_INTERVAL);
-        let Some(viewport) = self.world.get_resource::<Viewport>().filter(|_| due) else {
-            return;
-        };
-        if self
-            .last_picture
-            .as_ref()
-            .is_some_and(|(_, last)| last == viewport)
+    /// Runs a module's `Startup`; frames no longer wait for it.
+    fn start_module(&mut self, module: &str) {
+        let mut faults = Vec::new();
+        self.modules.start(module, &mut self.world, &mut faults);
+        self.report(faults);
+        self.waiting.retain(|waiting| waiting != module);
+    }
+
+    fn show_picture(&self) {
+        if self.viewport_wanted
+            && let Some(viewport) = self.world.get_resource::<Viewport>()
         {
-            return;
+            self.easel.show(viewport, self.frame);
         }
-        self.outbox
-            .offer(FromHost::Viewport(convert::picture(viewport, self.frame)));
-        self.last_picture = Some((Instant::now(), viewport.clone()));
     }
 
     fn report(&self, faults: Vec<SystemFault>) {
@@ -599,10 +699,12 @@ impl Host {
     fn keep_house(&mut self) {
         let world = &self.world;
         let book = &self.book;
-        self.drain
-            .look(&self.registry, &self.outbox, &self.loader, |key, inside| {
-                book.references(world, key, inside)
-            });
+        self.drain.look(
+            &self.registry,
+            &self.outbox,
+            &self.loader,
+            |module, key, inside| book.references(world, module, key, inside),
+        );
         let status = world_status(world, book);
         if let Ok(mut shown) = self.board.world.try_lock() {
             *shown = status;

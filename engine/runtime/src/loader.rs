@@ -220,9 +220,7 @@ impl Loader {
             swap::sort_description(&mut description)?;
             Ok(description)
         });
-        let names = described
-            .as_ref()
-            .map(swap::function_names);
+        let names = described.as_ref().map(swap::function_names);
         let names = names.unwrap_or_default();
         self.outbox.offer(FromHost::Names {
             id: key.id,
@@ -260,14 +258,19 @@ impl Loader {
     /// Makes code the one that the world and reflection refer to for its types.
     fn keep_types(&mut self, description: ModuleDescription, code: Box<dyn CodeHandle>) {
         for state in &description.types {
-            self.declarations.entry(identity(state)).or_insert(state.declare);
+            self.declarations
+                .entry(identity(state))
+                .or_insert(state.declare);
         }
         self.type_images.push(code);
     }
 
     /// Makes those of `types` known to a world that kept code stands for.
     fn declarations(&self, types: &[StateType]) -> Vec<fn(&mut World)> {
-        types.iter().filter_map(|state| self.declarations.get(&identity(state)).copied()).collect()
+        types
+            .iter()
+            .filter_map(|state| self.declarations.get(&identity(state)).copied())
+            .collect()
     }
 
     fn unload(&mut self, module: &str, key: VersionKey) {
@@ -377,7 +380,7 @@ impl Drain {
         registry: &Registry,
         outbox: &Outbox,
         loader: &Sender<LoaderRequest>,
-        references: impl Fn(VersionKey, &dyn Fn(usize) -> bool) -> Vec<String>,
+        references: impl Fn(&str, VersionKey, &dyn Fn(usize) -> bool) -> Vec<String>,
     ) {
         for (module, key, state) in registry.mapped_leftovers() {
             if self.requested.contains(&key.id) {
@@ -403,7 +406,7 @@ impl Drain {
             let reasons = registry
                 .with_code(&module, key, |code| {
                     let mut reasons = code.pinned_by();
-                    reasons.extend(references(key, &|address| code.contains(address)));
+                    reasons.extend(references(&module, key, &|address| code.contains(address)));
                     reasons
                 })
                 .unwrap_or_default();

@@ -6,6 +6,7 @@
 
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use engine_api::bevy_ecs::component::{ComponentCloneBehavior, ComponentId};
 use engine_api::bevy_ecs::entity_disabling::Disabled;
@@ -16,6 +17,7 @@ use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::input::Input;
 use engine_api::module::{ModuleDescription, StateKind, StateType};
+use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
@@ -137,6 +139,7 @@ impl StateBook {
     pub fn references(
         &self,
         world: &World,
+        module: &str,
         key: VersionKey,
         inside: &dyn Fn(usize) -> bool,
     ) -> Vec<String> {
@@ -176,7 +179,7 @@ impl StateBook {
                 reasons.push(format!("{name}: {count} values that nothing is known of"));
             }
         }
-        for known in self.types.values() {
+        for known in self.types.values().filter(|known| known.module == module) {
             let parts = known.schema.parts_that_may_hold_code();
             let Some(id) = world.components().get_id(known.stored) else {
                 continue;
@@ -311,7 +314,35 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
             }
         }
     }
+    for observer in description.observers {
+        (observer.spawn)(&mut world, Arc::new(NeverCalled));
+        world.flush();
+        for (id, info) in world.components().iter_registered() {
+            let new = checked.insert(id);
+            let registered = info
+                .type_id()
+                .is_some_and(|type_id| known.contains(&type_id));
+            if new && !registered && info.layout().size() > 0 {
+                return Err(format!(
+                    "observer `{}` uses a component, resource or message of {} bytes that the \
+                     module does not register; add it to the module function",
+                    observer.name,
+                    info.layout().size()
+                ));
+            }
+        }
+    }
     Ok(())
+}
+
+/// The gate of observers that are only prepared.
+struct NeverCalled;
+
+impl CallGate for NeverCalled {
+    fn enter(&self) -> bool {
+        false
+    }
+    fn exit(&self, _panic: Option<String>) {}
 }
 
 /// Entities that carry game data: those that are neither resources nor observers.

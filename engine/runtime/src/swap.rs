@@ -219,7 +219,13 @@ impl ActiveModules {
             retired.assets = Some(old.assets);
         } else {
             active.systems = systems;
-            self.modules.push(active);
+            // Modules run in the order of the config, whichever was ready first.
+            let order = registry.module_names();
+            let place = |name: &str| order.iter().position(|listed| listed == name);
+            let at = self
+                .modules
+                .partition_point(|other| place(&other.name) < place(&module));
+            self.modules.insert(at, active);
         }
         if let Some(previous) = previous {
             retired.calls = registry.retire(&module, previous);
@@ -236,7 +242,7 @@ impl ActiveModules {
         self.modules.iter().find(|active| active.name == module)
     }
 
-    /// Runs a stage of all modules, in the order in which they first became active.
+    /// Runs a stage of all modules, in the order of the config.
     pub fn run(&mut self, stage: Stage, world: &mut World, faults: &mut Vec<SystemFault>) {
         for active in &mut self.modules {
             active.systems.run(stage, world, faults);

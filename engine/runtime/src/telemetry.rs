@@ -3,7 +3,7 @@
 //! The frame thread only writes numbers; a thread of its own looks at them ten
 //! times a second, so that it can still tell what a stuck frame is doing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -90,9 +90,27 @@ pub struct Board {
     problems: Mutex<HashMap<String, Problem>>,
     /// Messages that were dropped because the supervisor was slow.
     pub dropped: AtomicU64,
+    /// Versions whose assets have all been read once.
+    assets_loaded: Mutex<HashSet<u32>>,
 }
 
 impl Board {
+    /// Records that all assets of a version have been read, well or not.
+    pub fn set_assets_loaded(&self, version: u32) {
+        self.assets_loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(version);
+    }
+
+    /// Whether all assets of a version have been read.
+    pub fn are_assets_loaded(&self, version: u32) -> bool {
+        self.assets_loaded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&version)
+    }
+
     /// Shows a problem under a key, or takes it back.
     pub fn set_problem(&self, key: &str, problem: Option<Problem>) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);

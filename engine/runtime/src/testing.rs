@@ -22,14 +22,20 @@ pub(crate) fn describe(build: Build) -> ModuleDescription {
 
 /// An artifact that the fake backend knows by this name.
 pub(crate) fn artifact(name: &str) -> Artifact {
-    Artifact { path: name.into(), hash: None }
+    Artifact {
+        path: name.into(),
+        hash: None,
+    }
 }
 
 /// Waits until `claim` holds; fails after twenty seconds.
 pub(crate) fn wait_until(what: &str, mut claim: impl FnMut() -> bool) {
     let start = Instant::now();
     while !claim() {
-        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "waited in vain: {what}"
+        );
         std::thread::yield_now();
     }
 }
@@ -64,7 +70,11 @@ impl CodeHandle for FakeCode {
         self.0.pinned_by.lock().unwrap().clone()
     }
     fn close(&mut self) {
-        assert!(!self.0.closed.swap(true, Ordering::SeqCst), "{} closed twice", self.0.name);
+        assert!(
+            !self.0.closed.swap(true, Ordering::SeqCst),
+            "{} closed twice",
+            self.0.name
+        );
     }
     fn is_gone(&self) -> bool {
         self.0.is_closed() && !self.0.held.load(Ordering::SeqCst)
@@ -100,7 +110,11 @@ impl FakeBackend {
     pub(crate) fn new(artifacts: &[(&str, Build)]) -> Self {
         let fake = Self::default();
         for (name, build) in artifacts {
-            fake.0.artifacts.lock().unwrap().insert((*name).to_owned(), *build);
+            fake.0
+                .artifacts
+                .lock()
+                .unwrap()
+                .insert((*name).to_owned(), *build);
         }
         fake
     }
@@ -113,7 +127,11 @@ impl FakeBackend {
 
     /// Somebody else replaces a module's artifact.
     pub(crate) fn replace(&self, module: &str, name: &str) {
-        self.0.external.lock().unwrap().push((module.to_owned(), artifact(name)));
+        self.0
+            .external
+            .lock()
+            .unwrap()
+            .push((module.to_owned(), artifact(name)));
     }
 
     /// Everything that was loaded, in order.
@@ -123,7 +141,10 @@ impl FakeBackend {
 
     fn open(&self, name: &str) -> LoadedCode {
         let build = self.0.artifacts.lock().unwrap()[name];
-        let log = Arc::new(CodeLog { name: name.to_owned(), ..CodeLog::default() });
+        let log = Arc::new(CodeLog {
+            name: name.to_owned(),
+            ..CodeLog::default()
+        });
         self.0.codes.lock().unwrap().push(log.clone());
         LoadedCode {
             code: Box::new(FakeCode(log)),
@@ -151,7 +172,12 @@ impl Backend for FakeBackend {
             "misfit" => return Err(LoadError::Misfit("it belongs elsewhere".into())),
             _ => {}
         }
-        let last = self.0.last.lock().unwrap().insert(module.to_owned(), name.to_owned());
+        let last = self
+            .0
+            .last
+            .lock()
+            .unwrap()
+            .insert(module.to_owned(), name.to_owned());
         if last.as_deref() == Some(name) && !force {
             return Err(LoadError::Unchanged);
         }

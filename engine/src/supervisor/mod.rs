@@ -304,7 +304,13 @@ impl Supervisor {
                 .seconds
                 .is_some_and(|limit| self.started.elapsed() >= limit);
             if self.exit.is_none() && (over || end.load(Ordering::Relaxed)) {
-                self.exit = Some(ExitCode::SUCCESS);
+                // A game that died and was not started again has failed.
+                let failed = self.last_death.is_some();
+                self.exit = Some(if failed {
+                    ExitCode::FAILURE
+                } else {
+                    ExitCode::SUCCESS
+                });
             }
             if let Some(code) = self.exit {
                 return self.end_host(received, code);

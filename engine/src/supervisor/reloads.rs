@@ -30,7 +30,7 @@ pub(super) struct Reloads {
 struct ModuleReloads {
     /// Problems of the last build.
     problems: Vec<Problem>,
-    /// The last artifact that was built.
+    /// What the next host begins with: the last artifact built or rolled back to.
     latest: Option<Built>,
     /// Artifacts that became active, oldest first, without those rolled back.
     applied: Vec<Built>,
@@ -70,13 +70,13 @@ impl Reloads {
         self.watch_problem.iter().cloned().chain(builds).collect()
     }
 
-    /// Requests that bring a fresh host to the versions that ran, or were built, last.
+    /// Requests that bring a fresh host to what was built last, or rolled back to.
     pub(super) fn latest(&mut self, trigger: &str) -> Vec<ToHost> {
         let known: Vec<_> = self
             .modules
             .iter()
             .filter_map(|(name, module)| {
-                let built = module.applied.last().or(module.latest.as_ref())?;
+                let built = module.latest.as_ref()?;
                 Some((name.clone(), built.clone()))
             })
             .collect();
@@ -299,6 +299,7 @@ impl Supervisor {
         if !self.to_host(request) {
             // It is remembered as the latest: the next host begins with it.
             self.reloads.pending.remove(&ticket);
+            self.info("Built; the next host begins with it".to_owned());
             for (client, id) in waiting {
                 let text = "it was built, but no host is running; R starts one with it".to_owned();
                 self.hub.send(
@@ -450,6 +451,7 @@ impl Supervisor {
                 if pending.rollback {
                     status.outcome = ReloadOutcome::RolledBack;
                     module.applied.pop();
+                    module.latest = Some(pending.built);
                 } else if module.applied.last() != Some(&pending.built) {
                     module.applied.push(pending.built);
                     // The builder keeps that many artifacts.

@@ -5,7 +5,10 @@ use super::*;
 const NAME: &str = "game_logic";
 
 fn module() -> NativeModule {
-    NativeModule { name: NAME.to_owned(), library: NAME.to_owned() }
+    NativeModule {
+        name: NAME.to_owned(),
+        library: NAME.to_owned(),
+    }
 }
 
 fn backend(dir: &Path, load_existing: bool) -> NativeBackend {
@@ -19,14 +22,18 @@ fn watched(backend: &mut NativeBackend) -> &mut Watched {
 /// Files in a folder, by name.
 fn files(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
 
 fn built(path: &Path, hash: Option<u64>) -> Artifact {
-    Artifact { path: path.to_path_buf(), hash }
+    Artifact {
+        path: path.to_path_buf(),
+        hash,
+    }
 }
 
 fn refusal(result: Result<LoadedCode, LoadError>) -> String {
@@ -56,7 +63,10 @@ fn only_copies_of_ended_processes_are_removed() {
         format!("libother_{dead}_0.so"),
         format!("{NAME}.d"),
     ];
-    let stale = [format!("lib{NAME}_{dead}_0.so"), format!("lib{NAME}_{dead}_again3.so")];
+    let stale = [
+        format!("lib{NAME}_{dead}_0.so"),
+        format!("lib{NAME}_{dead}_again3.so"),
+    ];
     for name in kept.iter().chain(&stale) {
         fs::write(dir.path().join(name), "").unwrap();
     }
@@ -85,9 +95,19 @@ fn what_cannot_be_loaded_is_refused_and_changes_no_file() {
     check("nobody", b"", None, "`nobody` is no native module");
     check(NAME, b"", None, "the artifact is empty; build it again");
     check(NAME, b"text", None, "the artifact is no library");
-    check(NAME, b"text", Some(1), "is not what was built (something wrote to it); build it again");
+    check(
+        NAME,
+        b"text",
+        Some(1),
+        "is not what was built (something wrote to it); build it again",
+    );
     check(NAME, &this[..this.len() / 2], None, "build it again");
-    check(NAME, &this, Some(content_hash(&this)), "no module at all, not `game_logic`");
+    check(
+        NAME,
+        &this,
+        Some(content_hash(&this)),
+        "no module at all, not `game_logic`",
+    );
     let missing = dir.path().join("missing");
     let text = refusal(backend.load(NAME, &built(&missing, None), false));
     assert!(text.contains("missing cannot be read: "), "{text}");
@@ -101,7 +121,10 @@ fn content_that_runs_is_loaded_again_only_by_force() {
     let mut backend = backend(dir.path(), false);
     watched(&mut backend).loaded_hash = Some(content_hash(b"content"));
     let artifact = built(&staged, None);
-    assert!(matches!(backend.load(NAME, &artifact, false), Err(LoadError::Unchanged)));
+    assert!(matches!(
+        backend.load(NAME, &artifact, false),
+        Err(LoadError::Unchanged)
+    ));
     // By force it gets as far as the check.
     assert!(refusal(backend.load(NAME, &artifact, true)).contains("no library"));
 }
@@ -116,7 +139,11 @@ fn publishing_replaces_the_artifact_in_one_step_and_is_no_external_change() {
     for content in [b"first".as_slice(), b"second", b"second"] {
         watched.publish(&staged, content).unwrap();
         assert_eq!(fs::read(&path).unwrap(), content);
-        assert_eq!(files(dir.path()), [library_file(NAME)], "nothing is left over");
+        assert_eq!(
+            files(dir.path()),
+            [library_file(NAME)],
+            "nothing is left over"
+        );
         assert_eq!(watched.handled, Identity::of(&path));
         assert_eq!(watched.external_change(), None);
     }
@@ -124,7 +151,9 @@ fn publishing_replaces_the_artifact_in_one_step_and_is_no_external_change() {
     let before = Identity::of(&path);
     watched.publish(&staged, b"second").unwrap();
     assert_eq!(Identity::of(&path), before);
-    watched.publish(&built(&path, None), b"ignored: it is the artifact itself").unwrap();
+    watched
+        .publish(&built(&path, None), b"ignored: it is the artifact itself")
+        .unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"second");
 }
 
@@ -167,7 +196,10 @@ fn copies_aside_are_never_the_same_file() {
     let dir = tempfile::tempdir().unwrap();
     let mut backend = backend(dir.path(), false);
     let watched = watched(&mut backend);
-    let copies = [watched.copy_aside(b"a").unwrap(), watched.copy_aside(b"b").unwrap()];
+    let copies = [
+        watched.copy_aside(b"a").unwrap(),
+        watched.copy_aside(b"b").unwrap(),
+    ];
     assert_ne!(copies[0], copies[1]);
     assert_eq!(copies.map(|copy| fs::read(copy).unwrap()), [b"a", b"b"]);
 }
@@ -189,9 +221,18 @@ impl std::error::Error for Failure {
 fn an_undefined_symbol_is_explained_and_every_cause_is_told() {
     let undefined = Failure("/x.so: undefined symbol: _ZN9bevy_ecs", None);
     let text = open_error(&Failure("could not load", Some(Box::new(undefined))));
-    assert!(text.contains("other features than the running engine"), "{text}");
-    assert!(text.contains("could not load: /x.so: undefined symbol: _ZN9bevy_ecs"), "{text}");
-    assert!(text.ends_with(&advice()) && text.contains(crate::verify::BUILD_COMMAND), "{text}");
+    assert!(
+        text.contains("other features than the running engine"),
+        "{text}"
+    );
+    assert!(
+        text.contains("could not load: /x.so: undefined symbol: _ZN9bevy_ecs"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(&advice()) && text.contains(crate::verify::BUILD_COMMAND),
+        "{text}"
+    );
     let text = open_error(&Failure("no space left", None));
     assert_eq!(text, "the library cannot be opened: no space left");
 }
@@ -209,6 +250,8 @@ fn a_file_that_changed_or_cannot_be_opened_is_no_code() {
 #[test]
 fn thread_locals_are_seen_and_what_cannot_be_read_counts_as_having_them() {
     // The standard library, linked in statically, has some.
-    assert!(has_thread_locals(&fs::read(std::env::current_exe().unwrap()).unwrap()));
+    assert!(has_thread_locals(
+        &fs::read(std::env::current_exe().unwrap()).unwrap()
+    ));
     assert!(has_thread_locals(b"no library"));
 }

@@ -78,7 +78,9 @@ impl Rig {
     fn use_next_version(&self) -> VersionKey {
         let key = self.registry.reserve("game").unwrap();
         let lease = self.registry.lease("game", key).unwrap();
-        self.requests.send(AssetRequest::Use("game".into(), key, assets(), lease)).unwrap();
+        self.requests
+            .send(AssetRequest::Use("game".into(), key, assets(), lease))
+            .unwrap();
         key
     }
 
@@ -88,7 +90,9 @@ impl Rig {
             Some(text) => fs::write(self.file(), text).unwrap(),
             None => fs::remove_file(self.file()).unwrap(),
         }
-        self.requests.send(AssetRequest::Changed(vec![self.file()])).unwrap();
+        self.requests
+            .send(AssetRequest::Changed(vec![self.file()]))
+            .unwrap();
     }
 
     fn problems(&mut self) -> Vec<Problem> {
@@ -97,8 +101,14 @@ impl Rig {
 
     /// Waits for the next value, and puts it in.
     fn apply(&mut self) -> (VersionKey, i32) {
-        let ready = self.ready.recv_timeout(Duration::from_secs(20)).expect("a value comes");
-        assert_eq!((ready.module.as_str(), ready.path.as_str()), ("game", "assets/levels/tuning.ron"));
+        let ready = self
+            .ready
+            .recv_timeout(Duration::from_secs(20))
+            .expect("a value comes");
+        assert_eq!(
+            (ready.module.as_str(), ready.path.as_str()),
+            ("game", "assets/levels/tuning.ron")
+        );
         (ready.apply)(&mut self.world);
         (ready.key, self.world.resource::<Tuning>().speed)
     }
@@ -116,8 +126,14 @@ fn trouble_keeps_the_last_good_value_and_is_forgotten_when_the_file_is_good_agai
             assert_eq!(rig.problems(), []);
             rig.write(trouble);
             wait_until("a problem", || !rig.problems().is_empty());
-            let [problem] = &rig.problems()[..] else { panic!("one problem") };
-            assert_eq!((problem.module.as_str(), problem.line), ("game", line), "{problem:?}");
+            let [problem] = &rig.problems()[..] else {
+                panic!("one problem")
+            };
+            assert_eq!(
+                (problem.module.as_str(), problem.line),
+                ("game", line),
+                "{problem:?}"
+            );
             assert_eq!(problem.file, "assets/levels/tuning.ron");
             assert!(problem.message.contains(expected), "{problem:?}");
             assert!(rig.ready.is_empty());
@@ -165,7 +181,9 @@ fn only_news_about_files_in_use_is_passed_on() {
     rig.write(Some("(speed: 1)"));
     let other = rig.root.path().join("other.ron");
     fs::write(&other, "broken").unwrap();
-    rig.requests.send(AssetRequest::Changed(vec![other])).unwrap();
+    rig.requests
+        .send(AssetRequest::Changed(vec![other]))
+        .unwrap();
     rig.write(Some("(speed: 3)"));
     assert_eq!(rig.apply().1, 3, "nothing came before it");
     assert_eq!(rig.problems(), []);

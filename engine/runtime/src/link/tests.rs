@@ -18,12 +18,19 @@ where
     for message in messages {
         assert_eq!(wire::read::<M>(&mut rest).unwrap(), *message);
     }
-    assert!(matches!(wire::read::<M>(&mut rest), Err(wire::WireError::Closed)));
+    assert!(matches!(
+        wire::read::<M>(&mut rest),
+        Err(wire::WireError::Closed)
+    ));
     // A stream that breaks anywhere ends in an error, never in another message.
     for end in 0..stream.len() {
         let mut rest = &stream[..end];
         let arrived = std::iter::from_fn(|| wire::read::<M>(&mut rest).ok());
-        assert!(arrived.zip(messages).all(|(arrived, sent)| arrived == *sent));
+        assert!(
+            arrived
+                .zip(messages)
+                .all(|(arrived, sent)| arrived == *sent)
+        );
     }
 }
 
@@ -47,7 +54,10 @@ fn messages_to_the_host_arrive_as_they_were_sent() {
         ToHost::FilesChanged(vec!["assets/a.ron".into()]),
         ToHost::Input(InputEvent::KeyDown(Key::Char('ü'))),
         ToHost::Input(InputEvent::MouseMove { x: 0, y: u16::MAX }),
-        ToHost::ViewportSize { width: 80, height: 24 },
+        ToHost::ViewportSize {
+            width: 80,
+            height: 24,
+        },
         ToHost::ViewportWanted(true),
         ToHost::Shutdown,
     ]);
@@ -72,19 +82,44 @@ fn messages_from_the_host_arrive_as_they_were_sent() {
             active: None,
             versions: vec![version],
         }],
-        calls: vec![CallStatus { function: "damage".into(), ..CallStatus::default() }],
-        frames: FrameStatus { fps: 59.94, p50_us: 1, p99_us: 2, max_us: 3 },
-        problems: vec![Problem { severity: Severity::Error, line: 3, ..Problem::default() }],
+        calls: vec![CallStatus {
+            function: "damage".into(),
+            ..CallStatus::default()
+        }],
+        frames: FrameStatus {
+            fps: 59.94,
+            p50_us: 1,
+            p99_us: 2,
+            max_us: 3,
+        },
+        problems: vec![Problem {
+            severity: Severity::Error,
+            line: 3,
+            ..Problem::default()
+        }],
         dropped: 4,
         ..Snapshot::default()
     };
-    let cell = ViewportCell { ch: '█', fg: Some(Rgb(1, 2, 3)), bg: None };
+    let cell = ViewportCell {
+        ch: '█',
+        fg: Some(Rgb(1, 2, 3)),
+        bg: None,
+    };
     check(&[
         FromHost::Ready { pid: 1 },
-        FromHost::Names { id: 1, module: "a".into(), version: 2, functions: vec!["f".into()] },
+        FromHost::Names {
+            id: 1,
+            module: "a".into(),
+            version: 2,
+            functions: vec!["f".into()],
+        },
         FromHost::Snapshot(Box::default()),
         FromHost::Snapshot(Box::new(snapshot)),
-        FromHost::Log { level: LogLevel::Warn, module: String::new(), message: "a\nb".into() },
+        FromHost::Log {
+            level: LogLevel::Warn,
+            module: String::new(),
+            message: "a\nb".into(),
+        },
         FromHost::Reloaded(Reloaded {
             ticket: Some(0),
             module: "a".into(),
@@ -95,10 +130,24 @@ fn messages_from_the_host_arrive_as_they_were_sent() {
             load_ms: 0.25,
             swap_ms: 1e-3,
         }),
-        FromHost::Reloaded(Reloaded { outcome: ReloadOutcome::LoadError, ..Reloaded::default() }),
-        FromHost::Viewport(ViewportFrame { frame: 1, width: 1, height: 1, cells: vec![cell] }),
-        FromHost::Called { id: 1, result: Ok("{\"a\":1}".into()) },
-        FromHost::Called { id: 2, result: Err("no".into()) },
+        FromHost::Reloaded(Reloaded {
+            outcome: ReloadOutcome::LoadError,
+            ..Reloaded::default()
+        }),
+        FromHost::Viewport(ViewportFrame {
+            frame: 1,
+            width: 1,
+            height: 1,
+            cells: vec![cell],
+        }),
+        FromHost::Called {
+            id: 1,
+            result: Ok("{\"a\":1}".into()),
+        },
+        FromHost::Called {
+            id: 2,
+            result: Err("no".into()),
+        },
         FromHost::Finished,
     ]);
 }

@@ -24,10 +24,14 @@ struct Armor(u32);
 fn damage(_: Query<&mut Health>) {}
 
 fn one(m: &mut ModuleBuilder) {
-    m.component::<Health>().systems(Update, damage).function("which", || 1);
+    m.component::<Health>()
+        .systems(Update, damage)
+        .function("which", || 1);
 }
 fn two(m: &mut ModuleBuilder) {
-    m.component::<Health>().systems(PostUpdate, damage).function("which", || 2);
+    m.component::<Health>()
+        .systems(PostUpdate, damage)
+        .function("which", || 2);
 }
 fn armored(m: &mut ModuleBuilder) {
     m.component::<Health>().component::<Armor>();
@@ -47,7 +51,8 @@ fn cyclic(m: &mut ModuleBuilder) {
     m.systems(Update, (a.after(b), b.after(a)));
 }
 fn system_panics(m: &mut ModuleBuilder) {
-    m.component::<Health>().systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
+    m.component::<Health>()
+        .systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
 }
 
 /// A loader without its thread, and the frame thread's side of it.
@@ -119,8 +124,13 @@ impl Rig {
         };
         let key = ready.prepared.key;
         let (world, book) = (&mut self.world, &mut self.book);
-        match self.modules.swap(ready.prepared, world, book, &self.registry) {
-            Ok(Swapped { previous, retired, .. }) => {
+        match self
+            .modules
+            .swap(ready.prepared, world, book, &self.registry)
+        {
+            Ok(Swapped {
+                previous, retired, ..
+            }) => {
                 drop_guarded(&mut vec![retired]);
                 Ok(previous.map(|key| key.number))
             }
@@ -132,36 +142,51 @@ impl Rig {
     }
 
     fn reports(&self) -> Vec<Reloaded> {
-        let reports = self.from_host.try_iter().filter_map(|message| match message {
-            FromHost::Reloaded(report) => Some(report),
-            _ => None,
-        });
+        let reports = self
+            .from_host
+            .try_iter()
+            .filter_map(|message| match message {
+                FromHost::Reloaded(report) => Some(report),
+                _ => None,
+            });
         reports.collect()
     }
 
     fn log(&self) -> Vec<String> {
-        let lines = self.from_host.try_iter().filter_map(|message| match message {
-            FromHost::Log { message, .. } => Some(message),
-            _ => None,
-        });
+        let lines = self
+            .from_host
+            .try_iter()
+            .filter_map(|message| match message {
+                FromHost::Log { message, .. } => Some(message),
+                _ => None,
+            });
         lines.collect()
     }
 
     /// What happens between two frames, and what the loader does about it.
     fn keep_house(&mut self) {
         let (world, book) = (&self.world, &self.book);
-        self.drain.look(&self.registry, &self.outbox, &self.to_loader, |key, inside| {
-            book.references(world, key, inside)
-        });
+        self.drain.look(
+            &self.registry,
+            &self.outbox,
+            &self.to_loader,
+            |module, key, inside| book.references(world, module, key, inside),
+        );
         while let Ok(request) = self.requests.try_recv() {
-            let LoaderRequest::Unload(module, key) = request else { panic!("another request") };
+            let LoaderRequest::Unload(module, key) = request else {
+                panic!("another request")
+            };
             self.loader.unload(&module, key);
         }
     }
 
     fn states(&self) -> Vec<VersionState> {
         let status = self.registry.status(&[]);
-        status[0].versions.iter().map(|version| version.state).collect()
+        status[0]
+            .versions
+            .iter()
+            .map(|version| version.state)
+            .collect()
     }
 
     fn enter(&self) -> EnteredDetached {
@@ -173,7 +198,11 @@ impl Rig {
 
     /// Name and whether it was closed, of all code that was ever loaded.
     fn codes(&self) -> Vec<(String, bool)> {
-        self.fake.codes().iter().map(|code| (code.name.clone(), code.is_closed())).collect()
+        self.fake
+            .codes()
+            .iter()
+            .map(|code| (code.name.clone(), code.is_closed()))
+            .collect()
     }
 
     fn code(&self, index: usize) -> Arc<CodeLog> {
@@ -195,7 +224,10 @@ fn rig() -> Rig {
 }
 
 fn codes(codes: &[(&str, bool)]) -> Vec<(String, bool)> {
-    codes.iter().map(|(name, closed)| ((*name).to_owned(), *closed)).collect()
+    codes
+        .iter()
+        .map(|(name, closed)| ((*name).to_owned(), *closed))
+        .collect()
 }
 
 #[test]
@@ -239,6 +271,21 @@ fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
 }
 
 #[test]
+fn a_layout_that_no_kept_code_has_is_new_whatever_the_type_is_called() {
+    let Rig { mut loader, .. } = rig();
+    let health = || crate::testing::describe(one);
+    assert!(loader.brings_new_types(&health()));
+    loader.keep_types(health(), crate::testing::some_code());
+    assert!(!loader.brings_new_types(&health()));
+    assert_eq!(loader.declarations(&health().types).len(), 1);
+    // A field changed its type: the identity stays, the layout does not.
+    let mut changed = health();
+    changed.types[0].schema.size += 4;
+    assert!(loader.brings_new_types(&changed));
+    assert!(loader.declarations(&changed.types).is_empty());
+}
+
+#[test]
 fn code_that_cannot_be_loaded_twice_is_used_as_it_is() {
     let mut rig = Rig::new(FakeBackend::new(&[("one", one), ("two", two)]).once_only());
     assert_eq!(rig.load("one", false), Ok(None));
@@ -260,7 +307,11 @@ fn a_version_is_unloaded_after_its_last_call_and_lease() {
     for _ in 0..3 {
         rig.keep_house();
     }
-    assert_eq!(rig.log(), ["v1 draining (2 active calls)"], "it is said once");
+    assert_eq!(
+        rig.log(),
+        ["v1 draining (2 active calls)"],
+        "it is said once"
+    );
     assert_eq!(second.run(&[]).unwrap(), Value::Int(1));
     drop(second);
     rig.keep_house();
@@ -281,13 +332,19 @@ fn what_keeps_a_version_is_named_and_looked_at_again() {
     let mut rig = rig();
     rig.load("one", false).unwrap();
     let code = rig.code(1);
-    code.pinned_by.lock().unwrap().push("it has thread-locals".into());
+    code.pinned_by
+        .lock()
+        .unwrap()
+        .push("it has thread-locals".into());
     rig.load("two", false).unwrap();
     rig.log();
     rig.keep_house();
     rig.keep_house();
     assert_eq!(rig.states(), [Pinned, Active]);
-    assert_eq!(rig.registry.status(&[])[0].versions[0].pinned_by, ["it has thread-locals"]);
+    assert_eq!(
+        rig.registry.status(&[])[0].versions[0].pinned_by,
+        ["it has thread-locals"]
+    );
     assert_eq!(rig.log(), ["v1 pinned (it has thread-locals)"]);
     code.pinned_by.lock().unwrap().clear();
     rig.keep_house();
@@ -321,30 +378,58 @@ fn what_cannot_be_loaded_is_answered_and_leaves_no_trace() {
         assert!(message.contains(expected), "`{message}` lacks `{expected}`");
         rig.keep_house();
         let states = rig.states();
-        assert!(states[1..].iter().all(|state| *state == Rejected), "{states:?}");
+        assert!(
+            states[1..].iter().all(|state| *state == Rejected),
+            "{states:?}"
+        );
         assert_eq!(states[0], Active);
-        let open = rig.codes().into_iter().skip(2).any(|(opened, closed)| opened == name && !closed);
+        let open = rig
+            .codes()
+            .into_iter()
+            .skip(2)
+            .any(|(opened, closed)| opened == name && !closed);
         assert_eq!(open, kept, "{name}");
         assert_eq!(rig.enter().run(&[]).unwrap(), Value::Int(1));
     };
     check("unusable", false, LoadError, "it is broken");
     check("misfit", false, Refused, "it belongs elsewhere");
-    check("panics", true, Refused, "it panicked while it was asked what it offers");
+    check(
+        "panics",
+        true,
+        Refused,
+        "it panicked while it was asked what it offers",
+    );
     check("panics", true, Unchanged, "already runs");
     check("mistaken", true, Refused, "`f` is registered twice");
     check("cyclic", false, Refused, "a cycle in Update");
-    check("unregistered", false, Refused, "that the module does not register");
-    check("system_panics", false, Refused, "it panicked while its systems were checked");
+    check(
+        "unregistered",
+        false,
+        Refused,
+        "that the module does not register",
+    );
+    check(
+        "system_panics",
+        false,
+        Refused,
+        "it panicked while its systems were checked",
+    );
     rig.loader.load(None, "nobody", &artifact("one"), false);
     let reports = rig.reports();
-    assert_eq!(reports[0].message, "there is no module `nobody` in the config");
+    assert_eq!(
+        reports[0].message,
+        "there is no module `nobody` in the config"
+    );
 }
 
 #[test]
 fn the_same_content_is_loaded_again_only_by_force() {
     let mut rig = rig();
     rig.load("one", false).unwrap();
-    assert_eq!(rig.load("one", false).unwrap_err().0, ReloadOutcome::Unchanged);
+    assert_eq!(
+        rig.load("one", false).unwrap_err().0,
+        ReloadOutcome::Unchanged
+    );
     assert_eq!(rig.load("one", true), Ok(Some(1)));
     rig.loader.load(None, "game", &artifact("one"), false);
     assert!(rig.reports().is_empty(), "nobody asked, nobody is told");
@@ -367,16 +452,27 @@ fn artifacts_that_others_replace_are_loaded() {
 /// One thing that may happen to a module.
 #[derive(Debug, Clone)]
 enum Op {
-    /// A version is loaded; `fits` or is refused at the swap.
-    Load { fits: bool },
+    /// A version is loaded, or refused unless it `fits`.
+    Load {
+        fits: bool,
+    },
     /// One of the callers enters the active version.
-    Enter { caller: usize },
+    Enter {
+        caller: usize,
+    },
     /// A caller's innermost call ends.
-    Finish { caller: usize },
+    Finish {
+        caller: usize,
+    },
     Lease,
-    GiveBack { which: usize },
+    GiveBack {
+        which: usize,
+    },
     /// Something else refers to the version's code, or no longer.
-    Hold { which: usize, held: bool },
+    Hold {
+        which: usize,
+        held: bool,
+    },
     KeepHouse,
 }
 
@@ -409,7 +505,7 @@ fn numbered<const N: i64>(m: &mut ModuleBuilder) {
     m.function("which", || N);
 }
 fn misfit(m: &mut ModuleBuilder) {
-    // Refused at the swap, not before.
+    // Panics while it is prepared.
     fn observer(_: On<Add<Health>>, _: Query<&mut Health>, _: Query<&mut Health>) {}
     m.observe(observer);
 }
@@ -435,7 +531,9 @@ fn caller(registry: Arc<Registry>) -> Caller {
                 }
                 answer.send(0).unwrap();
             } else if let Some(call) = calls.pop() {
-                let Ok(Value::Int(number)) = call.run(&[]) else { return };
+                let Ok(Value::Int(number)) = call.run(&[]) else {
+                    return;
+                };
                 drop(call);
                 answer.send(number).unwrap();
             }
@@ -443,7 +541,11 @@ fn caller(registry: Arc<Registry>) -> Caller {
         // Innermost first.
         while calls.pop().is_some() {}
     });
-    Caller { orders, answers, inside: Vec::new() }
+    Caller {
+        orders,
+        answers,
+        inside: Vec::new(),
+    }
 }
 
 fn check_against_model(ops: Vec<Op>) {
@@ -458,9 +560,8 @@ fn check_against_model(ops: Vec<Op>) {
         numbered::<7>,
     ];
     let names: Vec<String> = (0..VERSIONS).map(|number| number.to_string()).collect();
-    let mut artifacts: Vec<(&str, Build)> =
-        names.iter().map(String::as_str).zip(builds).collect();
-    artifacts.push(("misfit at the swap", misfit));
+    let mut artifacts: Vec<(&str, Build)> = names.iter().map(String::as_str).zip(builds).collect();
+    artifacts.push(("refused", misfit));
     let mut rig = Rig::new(FakeBackend::new(&artifacts));
     let mut callers: Vec<Caller> = (0..3).map(|_| caller(rig.registry.clone())).collect();
     let mut model: Vec<Expected> = Vec::new();
@@ -471,7 +572,11 @@ fn check_against_model(ops: Vec<Op>) {
             Op::Load { .. } if model.len() == 20 => continue,
             Op::Load { fits } => {
                 let answer = model.len() % VERSIONS;
-                let name = if fits { names[answer].as_str() } else { "misfit at the swap" };
+                let name = if fits {
+                    names[answer].as_str()
+                } else {
+                    "refused"
+                };
                 assert_eq!(rig.load(name, true).is_ok(), fits);
                 if let (true, Some(active)) = (fits, active) {
                     model[active].state = Draining;
@@ -494,7 +599,9 @@ fn check_against_model(ops: Vec<Op>) {
             }
             Op::Finish { caller } => {
                 let caller = &mut callers[caller];
-                let Some(version) = caller.inside.pop() else { continue };
+                let Some(version) = caller.inside.pop() else {
+                    continue;
+                };
                 caller.orders.send(false).unwrap();
                 assert_eq!(caller.answers.recv().unwrap(), model[version].answer);
                 model[version].calls -= 1;
@@ -520,7 +627,11 @@ fn check_against_model(ops: Vec<Op>) {
                 let which = which % model.len();
                 model[which].held = held;
                 let code = rig.code(which);
-                let reasons = if held { vec!["held".to_owned()] } else { Vec::new() };
+                let reasons = if held {
+                    vec!["held".to_owned()]
+                } else {
+                    Vec::new()
+                };
                 *code.pinned_by.lock().unwrap() = reasons;
             }
             Op::KeepHouse => {
@@ -540,14 +651,26 @@ fn check_against_model(ops: Vec<Op>) {
             if version.calls > 0 || version.leases > 0 || version.state == Active {
                 assert!(!code.is_closed(), "{op:?} closed code that is in use");
             }
-            assert_eq!(version.state == Unloaded, code.is_closed() && version.state != Rejected);
+            assert_eq!(
+                version.state == Unloaded,
+                code.is_closed() && version.state != Rejected
+            );
         }
         let states: Vec<VersionState> = model.iter().map(|version| version.state).collect();
         assert_eq!(rig.states(), states, "after {op:?}");
-        let status = rig.registry.status(&call::running());
-        let calls: Vec<usize> =
-            status[0].versions.iter().map(|version| version.active_calls as usize).collect();
-        assert_eq!(calls, model.iter().map(|version| version.calls).collect::<Vec<_>>());
+        let modules = rig.registry.status(&call::running());
+        let calls: Vec<usize> = modules[0]
+            .versions
+            .iter()
+            .map(|version| version.active_calls as usize)
+            .collect();
+        assert_eq!(
+            calls,
+            model
+                .iter()
+                .map(|version| version.calls)
+                .collect::<Vec<_>>()
+        );
     }
     drop(leases);
 }

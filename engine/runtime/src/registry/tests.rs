@@ -60,14 +60,21 @@ fn activate(registry: &Registry, build: Build) -> VersionKey {
     let (key, description) = load(registry, build);
     let first_function = (description.systems.len() + description.observers.len()) as u32;
     let before = registry.active("game");
-    assert_eq!(registry.activate("game", key, &description.functions, first_function), before);
+    assert_eq!(
+        registry.activate("game", key, &description.functions, first_function),
+        before
+    );
     key
 }
 
 /// States of the module's versions, oldest first, with the calls that run in each.
 fn states(registry: &Registry) -> Vec<(u32, VersionState, u32)> {
     let status = registry.status(&call::running());
-    status[0].versions.iter().map(|v| (v.version, v.state, v.active_calls)).collect()
+    status[0]
+        .versions
+        .iter()
+        .map(|v| (v.version, v.state, v.active_calls))
+        .collect()
 }
 
 type Combine = fn(i32, i32) -> i32;
@@ -90,15 +97,25 @@ fn a_typed_handle_follows_the_active_version() {
 fn a_handle_of_another_type_is_never_given_and_never_called() {
     let registry = registry();
     activate(&registry, first);
-    assert!(registry.function::<fn(i32) -> i32>("game", "combine").is_none());
-    assert!(registry.function::<fn(u32, u32) -> u32>("game", "combine").is_none());
+    assert!(
+        registry
+            .function::<fn(i32) -> i32>("game", "combine")
+            .is_none()
+    );
+    assert!(
+        registry
+            .function::<fn(u32, u32) -> u32>("game", "combine")
+            .is_none()
+    );
     assert!(registry.function::<Combine>("game", "unheard_of").is_none());
     assert!(registry.function::<Combine>("nobody", "combine").is_none());
     let old = registry.function::<Combine>("game", "combine").unwrap();
     activate(&registry, other_type);
     assert_eq!(old.call(7, 5), None);
     assert!(registry.function::<Combine>("game", "combine").is_none());
-    let new = registry.function::<fn(i32) -> i32>("game", "combine").unwrap();
+    let new = registry
+        .function::<fn(i32) -> i32>("game", "combine")
+        .unwrap();
     assert_eq!(new.call(7), Some(-7));
 }
 
@@ -131,15 +148,40 @@ fn calls_by_name_answer_or_say_what_there_is() {
     let int = Value::Int;
     check("game", "combine", &[int(9), int(4)], Ok(5));
     check("game", "spawn", &[int(3)], Ok(3));
-    check("gane", "combine", &[], Err("no module `gane`; modules are: game, idle"));
+    check(
+        "gane",
+        "combine",
+        &[],
+        Err("no module `gane`; modules are: game, idle"),
+    );
     check("idle", "combine", &[], Err("`idle` has no active version"));
     let known = "no function `combin`; functions are: combine, fails, spawn";
     check("game", "combin", &[], Err(known));
-    check("game", "combine", &[int(9)], Err("game v1: `combine` takes 2 arguments, got 1"));
-    check("game", "spawn", &[], Err("game v1: `spawn` takes 1 arguments, got 0"));
+    check(
+        "game",
+        "combine",
+        &[int(9)],
+        Err("game v1: `combine` takes 2 arguments, got 1"),
+    );
+    check(
+        "game",
+        "spawn",
+        &[],
+        Err("game v1: `spawn` takes 1 arguments, got 0"),
+    );
     let text = Value::Str("x".into());
-    check("game", "spawn", &[text], Err("argument 1: expected u32, got text"));
-    check("game", "spawn", &[int(-1)], Err("argument 1: expected u32, got -1"));
+    check(
+        "game",
+        "spawn",
+        &[text],
+        Err("argument 1: expected u32, got text"),
+    );
+    check(
+        "game",
+        "spawn",
+        &[int(-1)],
+        Err("argument 1: expected u32, got -1"),
+    );
     check("game", "fails", &[], Err("game v1: `fails` panicked: "));
     check("game", "fails", &[], Err("registry/tests.rs:"));
     check("game", "fails", &[], Err("no luck today"));
@@ -154,12 +196,18 @@ fn a_call_that_was_entered_ends_on_its_version() {
     let EnteredCall::Detached(entered) = registry.enter("game", "combine").unwrap() else {
         panic!("it needs no world")
     };
-    assert!(matches!(registry.enter("game", "spawn"), Ok(EnteredCall::World)));
+    assert!(matches!(
+        registry.enter("game", "spawn"),
+        Ok(EnteredCall::World)
+    ));
     assert_eq!(states(&registry), [(1, Active, 1)]);
     activate(&registry, second);
     drop(registry.retire("game", old));
     assert_eq!(states(&registry), [(1, Draining, 1), (2, Active, 0)]);
-    assert_eq!(entered.run(&[Value::Int(7), Value::Int(5)]).unwrap(), Value::Int(2));
+    assert_eq!(
+        entered.run(&[Value::Int(7), Value::Int(5)]).unwrap(),
+        Value::Int(2)
+    );
     drop(entered);
     assert_eq!(states(&registry), [(1, Draining, 0), (2, Active, 0)]);
 }
@@ -171,11 +219,18 @@ fn a_version_goes_through_its_states() {
     assert!(registry.mapped_leftovers().is_empty());
     let new = activate(&registry, second);
     let leftovers = |registry: &Registry| -> Vec<_> {
-        registry.mapped_leftovers().into_iter().map(|(_, key, state)| (key, state)).collect()
+        registry
+            .mapped_leftovers()
+            .into_iter()
+            .map(|(_, key, state)| (key, state))
+            .collect()
     };
     assert_eq!(leftovers(&registry), [(old, Draining)]);
     assert!(registry.pin("game", old, vec!["a reason".into()]));
-    assert!(!registry.pin("game", old, vec!["a reason".into()]), "nothing new");
+    assert!(
+        !registry.pin("game", old, vec!["a reason".into()]),
+        "nothing new"
+    );
     assert_eq!(leftovers(&registry), [(old, Pinned)]);
     assert_eq!(registry.status(&[])[0].versions[0].pinned_by, ["a reason"]);
 
@@ -197,7 +252,11 @@ fn a_version_goes_through_its_states() {
     registry.reject("game", refused);
     assert_eq!(leftovers(&registry), [(refused, Rejected)]);
     registry.set_closed("game", refused, true);
-    assert_eq!(states(&registry)[2].1, Rejected, "it stays listed as what it is");
+    assert_eq!(
+        states(&registry)[2].1,
+        Rejected,
+        "it stays listed as what it is"
+    );
     assert_eq!(registry.active("game"), Some(new));
     assert_eq!(registry.active_hash("game"), Some(0xabc));
     assert_eq!(registry.last_number("game"), 3);
@@ -215,9 +274,15 @@ fn old_versions_are_forgotten_but_never_mapped_ones() {
         drop(registry.take_code("game", key));
     }
     let next = registry.reserve("game").unwrap();
-    let kept: Vec<u32> = states(&registry).iter().map(|(number, ..)| *number).collect();
+    let kept: Vec<u32> = states(&registry)
+        .iter()
+        .map(|(number, ..)| *number)
+        .collect();
     let youngest = next.number - KEPT_VERSIONS as u32..=next.number;
-    let expected: Vec<u32> = [active.number, mapped.number].into_iter().chain(youngest).collect();
+    let expected: Vec<u32> = [active.number, mapped.number]
+        .into_iter()
+        .chain(youngest)
+        .collect();
     assert_eq!(kept, expected);
     assert!(registry.reserve("nobody").is_none());
 }
@@ -226,8 +291,15 @@ fn old_versions_are_forgotten_but_never_mapped_ones() {
 fn calls_are_named_by_module_version_and_function() {
     let registry = registry();
     let key = activate(&registry, first);
-    let name = |function| registry.name_call(CallId::new(key.id, function)).map(|call| call.2);
-    assert!(name(0).unwrap().contains("first"), "the system, by its path");
+    let name = |function| {
+        registry
+            .name_call(CallId::new(key.id, function))
+            .map(|call| call.2)
+    };
+    assert!(
+        name(0).unwrap().contains("first"),
+        "the system, by its path"
+    );
     assert_eq!(name(1).as_deref(), Some("combine"));
     assert_eq!(name(9), None);
     let _call = call::enter(CallId::new(key.id, 1));

@@ -7,8 +7,14 @@ use engine_api::prelude::*;
 use super::*;
 use crate::testing::{Build, describe};
 
-const KEY: VersionKey = VersionKey { id: 0x7000_0960, number: 1 };
-const OTHER: VersionKey = VersionKey { id: 0x7000_0961, number: 2 };
+const KEY: VersionKey = VersionKey {
+    id: 0x7000_0960,
+    number: 1,
+};
+const OTHER: VersionKey = VersionKey {
+    id: 0x7000_0961,
+    number: 2,
+};
 
 macro_rules! components {
     ($($(#[$attribute:meta])* $name:ident($field:ty);)+) => {$(
@@ -78,17 +84,29 @@ fn what_refers_to_a_version_is_named() {
             .flatten()
             .collect();
         let inside = |address| mine && functions.contains(&address);
-        assert_eq!(book.references(&world, KEY, &inside), expected);
+        assert_eq!(book.references(&world, "game", KEY, &inside), expected);
         // Whoever did not bring the types is held by drop functions and values only.
-        let of_another = book.references(&world, OTHER, &|_| false);
-        let values = expected.iter().filter(|reason| reason.contains("may refer to its code"));
+        // Values of a module never hold another module's code.
+        let of_other_module = book.references(&world, "other module", OTHER, &|_| false);
+        assert_eq!(of_other_module, Vec::<String>::new());
+        let of_another = book.references(&world, "game", OTHER, &|_| false);
+        let values = expected
+            .iter()
+            .filter(|reason| reason.contains("may refer to its code"));
         assert_eq!(of_another, values.copied().collect::<Vec<_>>());
     }
     let plain: Build = |m| {
-        m.component::<Plain>().component::<Waiting>().component::<Marker>();
+        m.component::<Plain>()
+            .component::<Waiting>()
+            .component::<Marker>();
     };
     let spawn_plain = |world: &mut World| {
-        world.spawn((Plain(1), Waiting(Duration::ZERO), Name::new("a"), Marker(())));
+        world.spawn((
+            Plain(1),
+            Waiting(Duration::ZERO),
+            Name::new("a"),
+            Marker(()),
+        ));
     };
     check(plain, |_| {}, true, &[]);
     check(plain, spawn_plain, false, &[]);
@@ -113,11 +131,11 @@ fn what_refers_to_a_version_is_named() {
     check(cloned, |_| {}, true, &[clone]);
     check(cloned, |_| {}, false, &[]);
 
-    let needy: Build = |m| {
+    let requires: Build = |m| {
         m.component::<Needy>().component::<Plain>();
     };
     let needs = "type `game::Needy`: constructors of the components it requires";
-    check(needy, |_| {}, false, &[needs]);
+    check(requires, |_| {}, false, &[needs]);
 
     let borrowed: Build = |m| {
         m.component::<Borrowed>().resource::<Title>();
@@ -135,7 +153,12 @@ fn what_refers_to_a_version_is_named() {
 
     let nothing: Build = |_| {};
     let unknown = "unregistered type of 4 bytes: 1 values that nothing is known of";
-    check(nothing, |world| drop(world.spawn(Plain(1))), false, &[unknown]);
+    check(
+        nothing,
+        |world| drop(world.spawn(Plain(1))),
+        false,
+        &[unknown],
+    );
     let register = |world: &mut World| {
         world.register_component::<Plain>();
     };
@@ -155,10 +178,22 @@ fn unknown_values_are_those_of_the_module_that_nobody_registered() {
         };
         assert!(fits, "{found:?}, not {expected:?}");
     };
-    check(|_| {}, |world| drop(world.spawn(Plain(1))), Some("1 values of a component of 4 bytes"));
-    check(|_| {}, |world| world.insert_resource(Score(1)), Some("1 values of a component of 4"));
+    check(
+        |_| {},
+        |world| drop(world.spawn(Plain(1))),
+        Some("1 values of a component of 4 bytes"),
+    );
+    check(
+        |_| {},
+        |world| world.insert_resource(Score(1)),
+        Some("1 values of a component of 4"),
+    );
     check(|_| {}, |world| drop(world.spawn(Marker(()))), None);
-    check(|_| {}, |world| drop(world.spawn(Name::new("of the engine"))), None);
+    check(
+        |_| {},
+        |world| drop(world.spawn(Name::new("of the engine"))),
+        None,
+    );
     check(
         |m| {
             m.component::<Plain>().resource::<Score>();
@@ -195,10 +230,30 @@ fn systems_that_use_what_is_not_registered_are_named() {
             _ => panic!("{result:?}, not {expected:?}"),
         }
     };
-    check(|m| { m.systems(Update, (harmless, uses_component)); }, Some("uses_component"));
-    check(|m| { m.systems(Update, filters); }, Some("filters"));
-    check(|m| { m.systems(Render, uses_resource); }, Some("uses_resource"));
-    check(|m| { m.systems(Update, uses_message); }, Some("uses_message"));
+    check(
+        |m| {
+            m.systems(Update, (harmless, uses_component));
+        },
+        Some("uses_component"),
+    );
+    check(
+        |m| {
+            m.systems(Update, filters);
+        },
+        Some("filters"),
+    );
+    check(
+        |m| {
+            m.systems(Render, uses_resource);
+        },
+        Some("uses_resource"),
+    );
+    check(
+        |m| {
+            m.systems(Update, uses_message);
+        },
+        Some("uses_message"),
+    );
     let condition = |m: &mut ModuleBuilder| {
         m.systems(Update, harmless.run_if(resource_exists::<Score>));
     };
@@ -208,7 +263,16 @@ fn systems_that_use_what_is_not_registered_are_named() {
             m.component::<Plain>()
                 .resource::<Score>()
                 .message::<Hit>()
-                .systems(Update, (harmless, uses_component, filters, uses_resource, uses_message));
+                .systems(
+                    Update,
+                    (
+                        harmless,
+                        uses_component,
+                        filters,
+                        uses_resource,
+                        uses_message,
+                    ),
+                );
         },
         None,
     );
@@ -216,11 +280,23 @@ fn systems_that_use_what_is_not_registered_are_named() {
 
 #[test]
 fn a_type_that_a_version_leaves_out_stays_known() {
-    let (_, mut book) = world_of(|m| { m.component::<Plain>(); }, |_| {});
+    let (_, mut book) = world_of(
+        |m| {
+            m.component::<Plain>();
+        },
+        |_| {},
+    );
     book.adopt("game", &[]);
-    let plain = describe(|m| { m.component::<Plain>(); }).types;
+    let plain = describe(|m| {
+        m.component::<Plain>();
+    })
+    .types;
     assert_eq!(book.check("game", &plain), Ok(()));
-    assert!(book.check("other", &plain).unwrap_err().contains("belongs to module `game`"));
+    assert!(
+        book.check("other", &plain)
+            .unwrap_err()
+            .contains("belongs to module `game`")
+    );
     let names: Vec<_> = book.names().map(|(kind, _, name)| (kind, name)).collect();
     assert_eq!(names, [(StateKind::Component, "Plain")]);
 }

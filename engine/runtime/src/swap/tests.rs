@@ -142,7 +142,13 @@ impl Game {
         world.insert_resource(Time::new(Duration::from_millis(10)));
         world.init_resource::<Input>();
         let (book, modules) = (StateBook::default(), ActiveModules::default());
-        Self { world, book, registry, modules, faults: Vec::new() }
+        Self {
+            world,
+            book,
+            registry,
+            modules,
+            faults: Vec::new(),
+        }
     }
 
     fn with(build: Build) -> Self {
@@ -164,9 +170,19 @@ impl Game {
         sort_description(&mut description).unwrap();
         let key = self.registry.reserve(module).unwrap();
         let names = function_names(&description);
-        self.registry.set_loaded(module, key, "0.1.0", 1, some_code(), names);
-        let declare = description.types.iter().map(|state| state.declare).collect();
-        let prepared = PreparedVersion { module: module.to_owned(), key, description, declare };
+        self.registry
+            .set_loaded(module, key, "0.1.0", 1, some_code(), names);
+        let declare = description
+            .types
+            .iter()
+            .map(|state| state.declare)
+            .collect();
+        let prepared = PreparedVersion {
+            module: module.to_owned(),
+            key,
+            description,
+            declare,
+        };
         let (world, book) = (&mut self.world, &mut self.book);
         let swapped = self.modules.swap(prepared, world, book, &self.registry);
         if swapped.is_err() {
@@ -203,7 +219,11 @@ impl Game {
     fn fingerprint(&mut self) -> impl PartialEq + std::fmt::Debug + use<> {
         let mut healths: Vec<(Entity, Health)> = Vec::new();
         let mut query = self.world.query::<(Entity, &Health)>();
-        healths.extend(query.iter(&self.world).map(|(entity, health)| (entity, *health)));
+        healths.extend(
+            query
+                .iter(&self.world)
+                .map(|(entity, health)| (entity, *health)),
+        );
         // A resource that was taken out leaves its bare entity, for the next value.
         let bare = self.world.components().get_id(TypeId::of::<IsResource>());
         let mut counts: Vec<(ComponentId, u64)> = state::live_counts(&self.world)
@@ -212,11 +232,19 @@ impl Game {
             .collect();
         counts.sort();
         let version = self.modules.get("game").map(|active| active.key);
-        (healths, counts, self.observers(), version, self.registry.active("game"))
+        (
+            healths,
+            counts,
+            self.observers(),
+            version,
+            self.registry.active("game"),
+        )
     }
 
     fn call(&mut self, function: &str) -> Result<Value, String> {
-        let result = self.registry.call_with_world(&mut self.world, "game", function, &[]);
+        let result = self
+            .registry
+            .call_with_world(&mut self.world, "game", function, &[]);
         result.map_err(|error| error.to_string())
     }
 }
@@ -235,10 +263,17 @@ fn the_next_version_takes_everything_over() {
     // What v1 saw as changed, v2 has seen, since the system is the same.
     assert_eq!(game.frame(), ["two", "0 changed"]);
     assert_eq!(game.ping(), ["two hears"]);
-    assert_eq!(game.observers(), observers, "those of the old version are gone");
+    assert_eq!(
+        game.observers(),
+        observers,
+        "those of the old version are gone"
+    );
     assert_eq!(game.call("version"), Ok(Value::Int(2)));
     assert_eq!(game.call("more"), Ok(Value::Bool(true)));
-    assert_eq!(game.world.get::<Health>(entity), Some(&Health { points: 7 }));
+    assert_eq!(
+        game.world.get::<Health>(entity),
+        Some(&Health { points: 7 })
+    );
     assert_eq!(game.world.resource::<Score>().points, 12);
 
     assert_eq!(game.swap("game", one), Ok(Some(2)));
@@ -297,7 +332,8 @@ fn messages_live_for_two_frames_with_or_without_a_swap() {
 #[test]
 fn what_does_not_fit_is_refused_and_changes_nothing() {
     fn health(m: &mut ModuleBuilder) {
-        m.component::<other::Health>().systems(Update, say("refused"));
+        m.component::<other::Health>()
+            .systems(Update, say("refused"));
     }
     fn score(m: &mut ModuleBuilder) {
         m.resource::<Extra>().resource::<other::Score>();
@@ -323,29 +359,63 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         assert_eq!(game.frame(), ["one", "0 changed"]);
         assert_eq!(game.ping(), ["one hears"]);
         assert_eq!(game.call("version"), Ok(Value::Int(1)));
-        assert_eq!(game.swap("game", two), Ok(Some(1)), "a version that fits still gets in");
+        assert_eq!(
+            game.swap("game", two),
+            Ok(Some(1)),
+            "a version that fits still gets in"
+        );
     };
-    check("game", health, "component field `points` of `game::Health` changed from `u32` to `f32`");
-    check("game", score, "resource field `lives` of `game::Score` was added (`u32`)");
-    check("game", hit, "message field `points` of `game::Hit` was removed");
-    check("game", identity, "`game::Health` has another identity though its layout is the same");
-    check("other", owner, "component `game::Health` belongs to module `game`");
+    check(
+        "game",
+        health,
+        "component field `points` of `game::Health` changed from `u32` to `f32`",
+    );
+    check(
+        "game",
+        score,
+        "resource field `lives` of `game::Score` was added (`u32`)",
+    );
+    check(
+        "game",
+        hit,
+        "message field `points` of `game::Hit` was removed",
+    );
+    check(
+        "game",
+        identity,
+        "`game::Health` has another identity though its layout is the same",
+    );
+    check(
+        "other",
+        owner,
+        "component `game::Health` belongs to module `game`",
+    );
 }
 
 #[test]
 fn values_that_nothing_is_known_of_keep_the_version() {
     fn secret(m: &mut ModuleBuilder) {
-        types(m).systems(Update, |mut commands: Commands, all: Query<&Unregistered>| {
-            if all.is_empty() {
-                commands.spawn(Unregistered(1));
-            }
-        });
+        types(m).systems(
+            Update,
+            |mut commands: Commands, all: Query<&Unregistered>| {
+                if all.is_empty() {
+                    commands.spawn(Unregistered(1));
+                }
+            },
+        );
     }
     let mut game = Game::with(secret);
-    assert_eq!(game.swap("game", secret), Ok(Some(1)), "there is no such value yet");
+    assert_eq!(
+        game.swap("game", secret),
+        Ok(Some(1)),
+        "there is no such value yet"
+    );
     game.frame();
     let error = game.swap("game", one).unwrap_err();
-    assert!(error.contains("the world holds 1 values of a component of 4 bytes"), "{error}");
+    assert!(
+        error.contains("the world holds 1 values of a component of 4 bytes"),
+        "{error}"
+    );
     let query = &mut game.world.query::<(Entity, &Unregistered)>();
     let entity = query.single(&game.world).unwrap().0;
     game.world.despawn(entity);
@@ -361,12 +431,16 @@ fn a_panic_while_preparing_is_taken_back() {
             .systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
     }
     fn resource(m: &mut ModuleBuilder) {
-        types(m).resource::<Extra>().resource::<Hopeless>().observe(two_pings);
+        types(m)
+            .resource::<Extra>()
+            .resource::<Hopeless>()
+            .observe(two_pings);
     }
     fn observer(m: &mut ModuleBuilder) {
-        types(m).resource::<Extra>().observe(two_pings).observe(
-            |_: On<Ping>, _: Query<&mut Health>, _: Query<&mut Health>| {},
-        );
+        types(m)
+            .resource::<Extra>()
+            .observe(two_pings)
+            .observe(|_: On<Ping>, _: Query<&mut Health>, _: Query<&mut Health>| {});
     }
     let check = |build: Build, expected: &str| {
         let mut game = Game::with(one);
@@ -375,12 +449,19 @@ fn a_panic_while_preparing_is_taken_back() {
         let before = game.fingerprint();
         let error = game.swap("game", build).unwrap_err();
         let prefix = "it panicked while its systems were prepared: ";
-        assert!(error.starts_with(prefix) && error.contains(expected), "{error}");
+        assert!(
+            error.starts_with(prefix) && error.contains(expected),
+            "{error}"
+        );
         assert_eq!(game.fingerprint(), before, "{expected}");
         assert!(!game.world.contains_resource::<Extra>());
         assert_eq!(game.frame(), ["one", "0 changed"]);
         assert_eq!(game.ping(), ["one hears"]);
-        assert_eq!(game.swap("game", two), Ok(Some(1)), "a version that fits still gets in");
+        assert_eq!(
+            game.swap("game", two),
+            Ok(Some(1)),
+            "a version that fits still gets in"
+        );
         assert_eq!(game.ping(), ["two hears"]);
     };
     check(system, "conflict");
@@ -391,10 +472,16 @@ fn a_panic_while_preparing_is_taken_back() {
 #[test]
 fn types_of_a_version_that_failed_are_remembered_if_the_world_learnt_them() {
     fn fails(m: &mut ModuleBuilder) {
-        m.component::<Health>().event::<Ping>().resource::<Hopeless>();
+        m.component::<Health>()
+            .event::<Ping>()
+            .resource::<Hopeless>();
     }
     let mut game = Game::new();
-    assert!(game.swap("game", fails).unwrap_err().contains("there is no first value"));
+    assert!(
+        game.swap("game", fails)
+            .unwrap_err()
+            .contains("there is no first value")
+    );
     // The edit that repairs it also changes a field: the type keeps its identity, and
     // the world has already made columns of the old size for it.
     let mut description = describe(|m| {
@@ -435,7 +522,12 @@ fn modules_keep_their_order_and_leave_newest_first() {
     assert_eq!(game.swap("other", second), Ok(None));
     game.swap("game", two).unwrap();
     assert_eq!(game.frame(), ["two", "0 changed", "second"]);
-    let timed: Vec<String> = game.modules.take_times().into_iter().map(|(name, _)| name).collect();
+    let timed: Vec<String> = game
+        .modules
+        .take_times()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     assert_eq!(timed.len(), 5);
     game.modules.clear(&mut game.world);
     assert_eq!(game.observers(), 0);
@@ -450,5 +542,8 @@ fn a_cycle_is_refused_with_stage_and_names() {
         m.systems(Render, (a.after(b), b.after(a)));
     });
     let error = sort_description(&mut description).unwrap_err();
-    assert!(error.contains("a cycle in Render") && error.contains("::a, "), "{error}");
+    assert!(
+        error.contains("a cycle in Render") && error.contains("::a, "),
+        "{error}"
+    );
 }
