@@ -146,16 +146,15 @@ fn render(report: &miette::Report) -> String {
     }
     let label = report.labels().and_then(|mut labels| labels.next());
     if let (Some(source), Some(label)) = (report.source_code(), label)
-        && let Ok(found) = source.read_span(label.inner(), 0, 0)
+        && let Ok(whole) = source.read_span(&(0, 0).into(), 0, usize::MAX)
     {
-        let line = String::from_utf8_lossy(found.data());
-        let number = (found.line() + 1).to_string();
+        let whole = String::from_utf8_lossy(whole.data());
+        let offset = label.offset().min(whole.len());
+        let start = whole[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = whole[start..].lines().next().unwrap_or_default();
+        let number = (whole[..start].matches('\n').count() + 1).to_string();
         let gutter = " ".repeat(number.len());
-        let indent = " ".repeat(found.column());
-        let line = line.trim_end();
-        let before = label.offset().saturating_sub(found.span().offset());
-        let before = before.saturating_sub(found.column());
-        let indent = format!("{indent}{}", " ".repeat(before));
+        let indent = " ".repeat(whole[start..offset].chars().count());
         let _ = writeln!(text, "{gutter} |\n{number} | {line}\n{gutter} | {indent}^");
     }
     if let Some(help) = report.help() {

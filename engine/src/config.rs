@@ -37,7 +37,7 @@ pub(crate) struct Config {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename = "Config")]
 struct File {
     #[serde(default = "default_frame_rate")]
     frame_rate: u32,

@@ -27,11 +27,6 @@
 //! `commands/<module>.json` (captured commands), `slot-<n>.lock` (one builder
 //! each, so that two engines can share a target folder).
 
-#![cfg_attr(
-    test,
-    expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")
-)]
-
 mod artifact;
 mod builder;
 pub mod capture;

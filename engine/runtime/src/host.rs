@@ -508,7 +508,7 @@ impl Host {
                     for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
                         *starting = key;
                     }
-                } else if of_module.filter(unread).is_some() {
+                } else if of_module.as_ref().is_some_and(unread) {
                     self.starting.push((module.clone(), key));
                 } else {
                     self.start_module(&module);

@@ -94,7 +94,7 @@ mod tests {
                 workers
                     .run(move || {
                         begun.send(()).unwrap();
-                        ends.recv().unwrap()
+                        ends.recv().unwrap();
                     })
                     .is_ok()
             );

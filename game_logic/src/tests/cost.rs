@@ -7,7 +7,6 @@ use crate::tests::harness::Harness;
 /// `cargo test -p game_logic --no-default-features cost -- --ignored --nocapture`
 #[test]
 #[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "a measurement")]
 fn cost_of_four_thousand_drones() {
     let mut game = Harness::new();
     game.resize(120, 40);

@@ -298,7 +298,6 @@ fn no_value_in_the_world_may_hold_a_pointer_into_code() {
 /// `cargo test -p game_logic --no-default-features pictures -- --ignored --nocapture`
 #[test]
 #[ignore = "for the eye"]
-#[expect(clippy::print_stdout, reason = "for the eye")]
 fn pictures() {
     let mut game = Harness::new();
     for (size, frames) in [
@@ -331,7 +330,6 @@ fn pictures() {
 /// `cargo test -p game_logic --no-default-features balance -- --ignored --nocapture`
 #[test]
 #[ignore = "for the designer"]
-#[expect(clippy::print_stdout, reason = "for the designer")]
 fn balance() {
     for idle in [true, false] {
         for seed in 1..4 {

@@ -53,7 +53,7 @@ fn interactive(m: &mut ModuleBuilder) {
         .on_key(Key::Enter, |mut counts: ResMut<Counts>| counts.keys += 1)
         .function("keys", |world: &mut World| world.resource::<Counts>().keys)
         .systems(Render, |mut viewport: ResMut<Viewport>| {
-            viewport.text(1, 0, "hi", Color::WHITE)
+            viewport.text(1, 0, "hi", Color::WHITE);
         });
 }
 fn tuned(m: &mut ModuleBuilder) {

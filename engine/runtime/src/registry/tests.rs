@@ -20,7 +20,9 @@ fn fails() -> i32 {
     panic!("no luck today")
 }
 fn spawn(world: &mut World, count: u32) -> u32 {
-    (0..count).for_each(|_| drop(world.spawn_empty()));
+    for _ in 0..count {
+        world.spawn_empty();
+    }
     count
 }
 

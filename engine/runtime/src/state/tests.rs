@@ -155,7 +155,9 @@ fn what_refers_to_a_version_is_named() {
     let unknown = "unregistered type of 4 bytes: 1 values that nothing is known of";
     check(
         nothing,
-        |world| drop(world.spawn(Plain(1))),
+        |world| {
+            world.spawn(Plain(1));
+        },
         false,
         &[unknown],
     );
@@ -163,7 +165,14 @@ fn what_refers_to_a_version_is_named() {
         world.register_component::<Plain>();
     };
     check(nothing, register, false, &[]);
-    check(nothing, |world| drop(world.spawn(Marker(()))), false, &[]);
+    check(
+        nothing,
+        |world| {
+            world.spawn(Marker(()));
+        },
+        false,
+        &[],
+    );
 }
 
 #[test]
@@ -180,7 +189,9 @@ fn unknown_values_are_those_of_the_module_that_nobody_registered() {
     };
     check(
         |_| {},
-        |world| drop(world.spawn(Plain(1))),
+        |world| {
+            world.spawn(Plain(1));
+        },
         Some("1 values of a component of 4 bytes"),
     );
     check(
@@ -188,17 +199,27 @@ fn unknown_values_are_those_of_the_module_that_nobody_registered() {
         |world| world.insert_resource(Score(1)),
         Some("1 values of a component of 4"),
     );
-    check(|_| {}, |world| drop(world.spawn(Marker(()))), None);
     check(
         |_| {},
-        |world| drop(world.spawn(Name::new("of the engine"))),
+        |world| {
+            world.spawn(Marker(()));
+        },
+        None,
+    );
+    check(
+        |_| {},
+        |world| {
+            world.spawn(Name::new("of the engine"));
+        },
         None,
     );
     check(
         |m| {
             m.component::<Plain>().resource::<Score>();
         },
-        |world| drop(world.spawn(Plain(1))),
+        |world| {
+            world.spawn(Plain(1));
+        },
         None,
     );
 }

@@ -317,7 +317,7 @@ fn messages_live_for_two_frames_with_or_without_a_swap() {
     let lifetime = |swap_after: Option<u32>| {
         let mut game = Game::with(one);
         game.world.write_message(Hit { points: 1 });
-        (1..).find(|frame| {
+        (1..10).find(|frame| {
             game.frame();
             if swap_after == Some(*frame) {
                 game.swap("game", two).unwrap();
