@@ -143,10 +143,20 @@ impl Config {
         let value = |message: String, needle: &str| {
             wrong(path, &text, position_of(&text, needle), message, None)
         };
+        let after = |key: &str| {
+            let mut position = position_of(&text, key);
+            position.col += key.len();
+            position
+        };
         let frame_rate = chosen.frame_rate.unwrap_or(file.frame_rate);
         if !(1..=1000).contains(&frame_rate) {
             let message = format!("frame_rate is {frame_rate}, it must be 1 to 1000");
-            return Err(value(message, &format!("frame_rate: {frame_rate}")));
+            let key = "frame_rate: ";
+            let place = match text.find(&format!("{key}{frame_rate}")) {
+                Some(_) => after(key),
+                None => position_of(&text, "frame_rate"),
+            };
+            return Err(wrong(path, &text, place, message, None));
         }
         for (index, module) in file.modules.iter().enumerate() {
             let quoted = format!("\"{}\"", module.name);

@@ -23,9 +23,8 @@
 //! | [`calls`] | functions to call by name |
 //!
 //! Things to try while it runs: the constants marked "try changing this", any
-//! number in `assets/tuning.ron`, a new field in
-//! [`Drone`](swarm::Drone), a second [`Spark`](effects::Spark) colour, a typing
-//! error (the old code keeps running, the error is shown).
+//! number in `assets/tuning.ron`, a second [`Spark`](effects::Spark) colour, a
+//! typing error (the old code keeps running, the error is shown).
 //!
 //! Controls: arrows or WASD fly, the guns fire by themselves, space fires the
 //! nova, `p` pauses, `n` begins a new game after the end.
@@ -152,8 +151,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("path_length", calls::path_length);
 }
 
-/// Every type that lives in the world. The engine has to know them to carry
-/// their values over when you change a field.
+/// Every type that lives in the world. The engine has to know them: only then
+/// can it tell whether new code still understands the values that are there.
 fn register_types(m: &mut ModuleBuilder) {
     m.component::<motion::Position>()
         .component::<motion::Velocity>()

@@ -186,8 +186,16 @@ fn read_input(to: &Sender<TerminalEvent>) -> io::Result<()> {
     if fds[0].revents().intersects(closed) || !terminal::is_there() {
         return Err(gone());
     }
+    let mut is_idle = true;
     while event::poll(Duration::ZERO)? {
+        is_idle = false;
         to.send(event::read()?).map_err(|_| gone())?;
+    }
+    if is_idle && fds[0].revents().contains(PollFlags::IN) {
+        // A key that came together with a resize: crossterm waits for an edge and
+        // sees it with the next key only. Until then there is nothing to do but not
+        // to spin.
+        thread::sleep(TICK);
     }
     Ok(())
 }

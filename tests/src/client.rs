@@ -36,7 +36,7 @@ impl Client {
             protocol: PROTOCOL_VERSION,
             client: "test".to_owned(),
         });
-        match client.next() {
+        match client.next_event() {
             Event::Welcome { .. } => client,
             other => panic!("the engine answered hello with {other:?}"),
         }
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// The next event.
-    pub fn next(&mut self) -> Event {
+    pub fn next_event(&mut self) -> Event {
         wire::read(&mut self.reader).expect("the engine sends an event in time")
     }
 
@@ -65,7 +65,7 @@ impl Client {
         let asked = self.last_id;
         self.send(&request(asked));
         loop {
-            if let Event::Answer { id, answer } = self.next()
+            if let Event::Answer { id, answer } = self.next_event()
                 && id == asked
             {
                 return answer;

@@ -253,7 +253,7 @@ impl RunningCall {
     /// Waits for its answer.
     pub fn answer(mut self) -> Answer {
         loop {
-            if let Event::Answer { answer, .. } = self.client.next() {
+            if let Event::Answer { answer, .. } = self.client.next_event() {
                 return answer;
             }
         }
@@ -278,7 +278,7 @@ pub fn wait_at<T>(socket: &Path, what: &str, is_it: impl Fn(&Status) -> Option<T
     let mut client = Client::subscribe(socket, wanted);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Event::Status(status) = client.next() {
+        if let Event::Status(status) = client.next_event() {
             if let Some(found) = is_it(&status) {
                 return found;
             }

@@ -14,6 +14,9 @@ use liveloop_tests::scratch::Scratch;
 fn a_bad_artifact_is_refused_and_the_next_good_build_goes_live() {
     let scratch = Scratch::take();
     let engine = Engine::start(&scratch);
+    // After its first build the builder may build once more to learn how, and would
+    // mend the library; once a save went through it has done so.
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     let good = fs::read(scratch.library()).expect("the library is there");
     let artifacts: [(&str, Vec<u8>); 4] = [
         ("cut in half", good[..good.len() / 2].to_vec()),
@@ -39,15 +42,15 @@ fn a_bad_artifact_is_refused_and_the_next_good_build_goes_live() {
             engine.number("counter") > before,
             "{what}: the game stands still"
         );
-        assert_eq!(engine.number("answer"), 1);
-        engine.wait("version 1", |status| {
+        assert_eq!(engine.number("answer"), 2);
+        engine.wait("version 2", |status| {
             states(status)
-                .contains(&(1, VersionState::Active))
+                .contains(&(2, VersionState::Active))
                 .then_some(())
         });
     }
-    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
-    assert_eq!(engine.number("answer"), 2);
+    engine.apply(LIB, "ANSWER: i64 = 2;", "ANSWER: i64 = 3;");
+    assert_eq!(engine.number("answer"), 3);
     assert!(engine.finish().success());
 }
 
@@ -200,7 +203,7 @@ fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
             .expect_err("the host dies of it");
         assert!(reason.contains("died"), "{reason}");
         let HostDeath { how, during, .. } = loop {
-            if let Event::HostDown(death) = watching.next() {
+            if let Event::HostDown(death) = watching.next_event() {
                 break death;
             }
         };

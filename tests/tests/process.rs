@@ -235,8 +235,8 @@ fn inspector_commands_print_json_and_exit_as_documented() {
     );
     scratch.edit(
         LIB,
-        "    ANSWER\n}\n\n/// Sleeps",
-        "    ANSWER +\n}\n\n/// Sleeps",
+        "    ANSWER\n}\n\n/// Waits until",
+        "    ANSWER +\n}\n\n/// Waits until",
     );
     let broken = engine.inspector(&["reload", "game_logic"]);
     assert_eq!(
@@ -286,7 +286,7 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
             &["unknown.ron:2:5", "frame_rat", "frame_rate"],
         ),
         (&["--config", &typed], &["typed.ron:2:", "integer"]),
-        (&["--config", &range], &["range.ron:2:17", "1 to 1000"]),
+        (&["--config", &range], &["range.ron:2:", "1 to 1000"]),
     ];
     for (arguments, parts) in cases {
         let mut command = scratch.command(scratch.binary("engine"));

@@ -364,8 +364,8 @@ fn identical_content_is_unchanged() {
     // A mistake and its fix: the content that runs is back.
     let reload = engine.edit(
         LIB,
-        "    ANSWER\n}\n\n/// Sleeps",
-        "    ANSWER -\n}\n\n/// Sleeps",
+        "    ANSWER\n}\n\n/// Waits until",
+        "    ANSWER -\n}\n\n/// Waits until",
     );
     assert_eq!(reload.outcome, ReloadOutcome::CompileError, "{reload:#?}");
     scratch.save(LIB, &text);

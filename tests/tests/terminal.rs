@@ -224,7 +224,7 @@ impl Drop for Session<'_> {
 #[test]
 fn a_session_shows_the_game_its_versions_and_gives_the_terminal_back() {
     let scratch = Scratch::take();
-    let mut session = Session::start(&scratch, 140, 40);
+    let session = Session::start(&scratch, 140, 40);
     session.wait_for("tiny game, answer 1");
     session.wait("the alternate screen", vt100::Screen::alternate_screen);
     session.wait_for_header("game_logic v1");
@@ -250,7 +250,11 @@ fn a_session_shows_the_game_its_versions_and_gives_the_terminal_back() {
         .resize(size(90, 20))
         .expect("a terminal can be resized");
     session.screen.lock().parser.screen_mut().set_size(20, 90);
-    session.wait_for("game_logic v2");
+    session.wait("the keys in the new last line", |screen| {
+        let last = screen.rows(0, 90).last();
+        last.is_some_and(|row| row.starts_with("Tab focus"))
+    });
+    session.wait_for_header("game_logic v2");
     session.quit();
 }
 

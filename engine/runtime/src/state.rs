@@ -293,44 +293,34 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
         .iter_registered()
         .map(|(id, _)| id)
         .collect();
+    let mut check = |world: &World, what: &str, name: &str| {
+        for (id, info) in world.components().iter_registered() {
+            let new = checked.insert(id);
+            let registered = info
+                .type_id()
+                .is_some_and(|type_id| known.contains(&type_id));
+            if new && !registered && info.layout().size() > 0 {
+                return Err(format!(
+                    "{what} `{name}` uses a component, resource or message of {} bytes that the \
+                     module does not register; add it to the module function \
+                     (`m.component::<T>()`, `m.resource::<T>()` or `m.message::<T>()`)",
+                    info.layout().size()
+                ));
+            }
+        }
+        Ok(())
+    };
     for (_, config) in &mut description.systems {
         config.system.initialize(&mut world);
         for condition in &mut config.conditions {
             condition.initialize(&mut world);
         }
-        for (id, info) in world.components().iter_registered() {
-            let new = checked.insert(id);
-            let registered = info
-                .type_id()
-                .is_some_and(|type_id| known.contains(&type_id));
-            if new && !registered && info.layout().size() > 0 {
-                return Err(format!(
-                    "system `{}` uses a component, resource or message of {} bytes that the module \
-                     does not register; add it to the module function (`m.component::<T>()`, \
-                     `m.resource::<T>()` or `m.message::<T>()`)",
-                    config.name,
-                    info.layout().size()
-                ));
-            }
-        }
+        check(&world, "system", &config.name)?;
     }
     for observer in description.observers {
         (observer.spawn)(&mut world, Arc::new(NeverCalled));
         world.flush();
-        for (id, info) in world.components().iter_registered() {
-            let new = checked.insert(id);
-            let registered = info
-                .type_id()
-                .is_some_and(|type_id| known.contains(&type_id));
-            if new && !registered && info.layout().size() > 0 {
-                return Err(format!(
-                    "observer `{}` uses a component, resource or message of {} bytes that the \
-                     module does not register; add it to the module function",
-                    observer.name,
-                    info.layout().size()
-                ));
-            }
-        }
+        check(&world, "observer", &observer.name)?;
     }
     Ok(())
 }

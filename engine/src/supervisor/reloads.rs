@@ -277,16 +277,11 @@ impl Supervisor {
         self.reloads.module(module).problems = problems;
     }
 
+    /// The number that the next version of a module will get. Counted from what the
+    /// host has named, not from its snapshots, which come ten times a second only.
     fn next_version(&self, module: &str) -> u32 {
-        let versions = self
-            .snapshot
-            .modules
-            .iter()
-            .find(|known| known.name == module);
-        let last = versions
-            .and_then(|known| known.versions.last())
-            .map_or(0, |v| v.version);
-        last + 1
+        let named = self.names.values().filter(|(name, ..)| name == module);
+        named.map(|(_, version, _)| *version).max().unwrap_or(0) + 1
     }
 
     fn send_load(&mut self, pending: Pending, force: bool) {

@@ -111,12 +111,6 @@ fn answer() -> i64 {
     ANSWER
 }
 
-/// Sleeps, then gives the answer.
-fn slow(ms: u64) -> i64 {
-    std::thread::sleep(Duration::from_millis(ms));
-    ANSWER
-}
-
 /// Waits until a file exists, then gives the answer: a call whose end the test decides.
 fn wait_for(file: String) -> i64 {
     while !Path::new(&file).exists() {
@@ -223,7 +217,6 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .observe(removed)
         .observe(burn_observed);
     m.function("answer", answer)
-        .function("slow", slow)
         .function("wait_for", wait_for)
         .function("counter", counter)
         .function("observed", observed)
