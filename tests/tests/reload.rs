@@ -210,6 +210,13 @@ fn twenty_edits_in_a_row_each_show_their_own_effect() {
             Some(number),
             "one save is one version: {reload:#?}"
         );
+        // The lines come through another pipe than the reload's report.
+        engine.log.wait(place, "that it reloaded", |line| {
+            line == format!(
+                "[INFO] Module 'game_logic' reloaded (v{} -> v{number})",
+                number - 1
+            )
+        });
         let written = engine.log.since(place);
         for expected in [
             format!("[INFO] Detected code change in {file}"),
