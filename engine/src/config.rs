@@ -39,15 +39,48 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename = "Config")]
 struct File {
-    #[serde(default = "default_frame_rate")]
-    frame_rate: u32,
+    #[serde(default)]
+    frame_rate: FrameRate,
     modules: Vec<ModuleConfig>,
     #[serde(default)]
     profiles: BTreeMap<String, ProfileConfig>,
 }
 
-fn default_frame_rate() -> u32 {
-    60
+/// Frames per second. Checked while it is read, so that the error has the place.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u32")]
+struct FrameRate(u32);
+
+impl Default for FrameRate {
+    fn default() -> Self {
+        Self(60)
+    }
+}
+
+impl TryFrom<u32> for FrameRate {
+    type Error = String;
+
+    fn try_from(rate: u32) -> Result<Self, String> {
+        match rate {
+            1..=1000 => Ok(Self(rate)),
+            _ => Err(format!("frame_rate is {rate}, it must be 1 to 1000")),
+        }
+    }
+}
+
+fn module_name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let mut characters = name.chars();
+    let good = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_');
+    if good {
+        return Ok(name);
+    }
+    Err(serde::de::Error::custom(format!(
+        "`{name}` cannot name a module: use letters, digits and underscores"
+    )))
 }
 
 /// One module.
@@ -55,6 +88,7 @@ fn default_frame_rate() -> u32 {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleConfig {
     /// Its name, and that of the function marked `#[module]`.
+    #[serde(deserialize_with = "module_name")]
     pub(crate) name: String,
     /// What it is made of.
     pub(crate) kind: ModuleKind,
@@ -73,7 +107,7 @@ pub(crate) enum ModuleKind {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ProfileConfig {
-    frame_rate: Option<u32>,
+    frame_rate: Option<FrameRate>,
 }
 
 /// What is wrong with a configuration, and where.
@@ -140,55 +174,22 @@ impl Config {
                 return Err(Box::new(ConfigError::NoProfile { name, known }));
             }
         };
-        let value = |message: String, needle: &str| {
-            wrong(path, &text, position_of(&text, needle), message, None)
-        };
-        let after = |key: &str| {
-            let mut position = position_of(&text, key);
-            position.col += key.len();
-            position
-        };
-        let frame_rate = chosen.frame_rate.unwrap_or(file.frame_rate);
-        if !(1..=1000).contains(&frame_rate) {
-            let message = format!("frame_rate is {frame_rate}, it must be 1 to 1000");
-            let key = "frame_rate: ";
-            let place = match text.find(&format!("{key}{frame_rate}")) {
-                Some(_) => after(key),
-                None => position_of(&text, "frame_rate"),
-            };
-            return Err(wrong(path, &text, place, message, None));
-        }
         for (index, module) in file.modules.iter().enumerate() {
-            let quoted = format!("\"{}\"", module.name);
-            if !is_identifier(&module.name) {
-                let message = format!(
-                    "`{}` cannot name a module: use letters, digits and underscores",
-                    module.name
-                );
-                return Err(value(message, &quoted));
-            }
-            if file.modules[..index]
+            let twice = file.modules[..index]
                 .iter()
-                .any(|other| other.name == module.name)
-            {
+                .any(|other| other.name == module.name);
+            if twice {
                 let message = format!("module `{}` is listed twice", module.name);
-                return Err(value(message, &quoted));
+                let place = position_of(&text, &format!("\"{}\"", module.name));
+                return Err(wrong(path, &text, place, message, None));
             }
         }
         Ok(Self {
             profile: name.to_owned(),
-            frame_rate,
+            frame_rate: chosen.frame_rate.unwrap_or(file.frame_rate).0,
             modules: file.modules,
         })
     }
-}
-
-fn is_identifier(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && characters.all(|rest| rest.is_ascii_alphanumeric() || rest == '_')
 }
 
 /// The last place where `needle` stands, else the beginning.
@@ -312,6 +313,16 @@ mod tests {
             "frame_rate: 30",
             "frame_rate: 0",
             &["engine.ron:2:", "1 to 1000"],
+        );
+        check(
+            "frame_rate: 120",
+            "frame_rate: 1001",
+            &["engine.ron:4:", "1 to 1000"],
+        );
+        check(
+            "path: \"game_logic\")",
+            "path: \"game_logic\"), (name: \"game_logic\", kind: native, path: \"b\")",
+            &["engine.ron:3:", "listed twice"],
         );
         check(
             "\"game_logic\", kind",
