@@ -1,6 +1,7 @@
 //! The module builder and the description it collects.
 
 use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use bevy_ecs::component::Component;
@@ -214,7 +215,7 @@ impl ModuleBuilder {
             reflect: Some(TypeRegistry::register::<T>),
             end_frame: Some(|world| {
                 if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
-                    messages.update();
+                    forget_old(&mut messages);
                 }
             }),
         })
@@ -312,6 +313,17 @@ impl ModuleBuilder {
             types.push(state);
         }
         self
+    }
+}
+
+/// Forgets messages that are two frames old. A panic of a message's drop is passed on;
+/// the queue is empty and usable then.
+fn forget_old<T: Message>(messages: &mut Messages<T>) {
+    let updated = catch_unwind(AssertUnwindSafe(|| messages.update()));
+    if let Err(payload) = updated {
+        // Half updated, its counters would no longer fit each other.
+        let _ = catch_unwind(AssertUnwindSafe(|| messages.clear()));
+        resume_unwind(payload);
     }
 }
 

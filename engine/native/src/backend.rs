@@ -52,6 +52,7 @@ struct Watched {
     copies: usize,
     /// Copies made without the reloader; part of their names.
     own_copies: usize,
+    /// Content that was opened last, whatever became of it.
     loaded_hash: Option<u64>,
     /// The copy that was opened last.
     last_copy: Option<PathBuf>,
@@ -119,13 +120,13 @@ impl Backend for NativeBackend {
         &mut self,
         module: &str,
         artifact: &Artifact,
-        force: bool,
+        running: Option<u64>,
     ) -> Result<LoadedCode, LoadError> {
         self.modules
             .iter_mut()
             .find(|watched| watched.module.name == module)
             .ok_or_else(|| LoadError::Unusable(format!("`{module}` is no native module")))?
-            .load(artifact, force)
+            .load(artifact, running)
     }
 
     fn load_again(&mut self, module: &str) -> Option<Result<LoadedCode, LoadError>> {
@@ -156,7 +157,7 @@ impl Backend for NativeBackend {
 }
 
 impl Watched {
-    fn load(&mut self, artifact: &Artifact, force: bool) -> Result<LoadedCode, LoadError> {
+    fn load(&mut self, artifact: &Artifact, running: Option<u64>) -> Result<LoadedCode, LoadError> {
         let unreadable = |error| {
             LoadError::Unusable(format!(
                 "{} cannot be read: {error}",
@@ -175,7 +176,7 @@ impl Watched {
                 artifact.path.display()
             )));
         }
-        if !force && self.loaded_hash == Some(hash) {
+        if running == Some(hash) {
             return Err(LoadError::Unchanged);
         }
         verify(&bytes, &self.module.name)?;

@@ -70,8 +70,9 @@ pub trait Backend: Send {
     fn kind(&self) -> &'static str;
 
     /// Verifies an artifact and loads it, before anything of the running version is
-    /// touched. On an error the running version is as before. `force` loads content
-    /// that already runs once more.
+    /// touched. On an error the running version is as before. `running` is the content
+    /// hash of the active version: content equal to it is [`LoadError::Unchanged`].
+    /// With `None` all content is loaded.
     ///
     /// # Errors
     /// A [`LoadError`] whose text says what to do.
@@ -79,7 +80,7 @@ pub trait Backend: Send {
         &mut self,
         module: &str,
         artifact: &Artifact,
-        force: bool,
+        running: Option<u64>,
     ) -> Result<LoadedCode, LoadError>;
 
     /// Loads the content of a module's last [`Backend::load`] once more, as code of its

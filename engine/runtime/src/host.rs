@@ -347,7 +347,7 @@ impl Host {
         self.outbox.offer(FromHost::Ready {
             pid: std::process::id(),
         });
-        let period = Duration::from_secs(1) / self.frame_rate;
+        let period = self.period();
         let mut next = Instant::now();
         let mut last_start = next;
         while !self.ended {
@@ -372,10 +372,16 @@ impl Host {
         self.finish();
     }
 
+    /// Time from one frame to the next.
+    fn period(&self) -> Duration {
+        Duration::from_secs(1) / self.frame_rate
+    }
+
     /// Waits for the next frame. What arrives meanwhile is taken at once, so that a
     /// click or a call does not wait for the frame to come.
     fn wait_until(&mut self, deadline: Instant) {
-        while !self.ended {
+        // A channel that has messages hands them out even after the deadline.
+        while !self.ended && Instant::now() < deadline {
             match self.inbox.recv_deadline(deadline) {
                 Ok(message) => self.handle(message),
                 Err(crossbeam_channel::RecvTimeoutError::Timeout) => return,
@@ -406,7 +412,7 @@ impl Host {
         self.modules
             .run(Stage::Render, &mut self.world, &mut faults);
         self.show_picture();
-        self.modules.end_frame(&mut self.world);
+        self.modules.end_frame(&mut self.world, &mut faults);
         if let Some(mut input) = self.world.get_resource_mut::<Input>() {
             input.end_frame();
         }
@@ -423,7 +429,13 @@ impl Host {
             .into_iter()
             .partition(|(_, key): &(String, VersionKey)| self.board.are_assets_loaded(key.id));
         self.starting = starting;
-        while let Ok(message) = self.inbox.try_recv() {
+        // What does not fit into this frame is taken in the next: a flood of calls slows
+        // the game down, it does not stop it.
+        let deadline = Instant::now() + self.period() / 2;
+        while !self.ended
+            && Instant::now() < deadline
+            && let Ok(message) = self.inbox.try_recv()
+        {
             self.handle(message);
         }
         while let Ok(ready) = self.ready_versions.try_recv() {
@@ -600,12 +612,11 @@ impl Host {
         match self.registry.enter(module, function) {
             Err(error) => self.outbox.deliver(answer(Err(describe(&error)))),
             Ok(EnteredCall::World) => {
-                let result =
-                    self.registry
-                        .call_with_world(&mut self.world, module, function, &values);
-                self.world.flush();
-                self.outbox
-                    .offer(answer(to_json(result.map_err(|error| describe(&error)))));
+                let result = self
+                    .registry
+                    .call_with_world(&mut self.world, module, function, &values)
+                    .map_err(|error| describe(&error));
+                self.outbox.deliver(answer(to_json(result)));
             }
             Ok(EnteredCall::Detached(_)) => {
                 // A guard stays on its thread: the worker enters for itself, the

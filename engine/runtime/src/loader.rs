@@ -168,8 +168,9 @@ impl Loader {
         artifact: &Artifact,
         force: bool,
     ) -> Result<PreparedVersion, (ReloadOutcome, String)> {
+        let running = self.registry.active_hash(module).filter(|_| !force);
         let loaded = self.backends[backend]
-            .load(module, artifact, force)
+            .load(module, artifact, running)
             .map_err(|error| {
                 let outcome = match error {
                     LoadError::Unusable(_) => ReloadOutcome::LoadError,

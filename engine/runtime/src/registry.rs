@@ -153,17 +153,20 @@ impl CallContext {
     fn finish(&self, result: Result<Value, CallError>) -> Result<Value, CallByNameError> {
         let report = panic::take_report();
         result.map_err(|source| {
-            let source = match (source, report) {
+            self.failed(match (source, report) {
                 (CallError::Panicked(_), Some(report)) => CallError::Panicked(report.summary()),
                 (source, _) => source,
-            };
-            CallByNameError::Failed {
-                module: self.module.clone(),
-                version: self.version,
-                function: self.function.clone(),
-                source,
-            }
+            })
         })
+    }
+
+    fn failed(&self, source: CallError) -> CallByNameError {
+        CallByNameError::Failed {
+            module: self.module.clone(),
+            version: self.version,
+            function: self.function.clone(),
+            source,
+        }
     }
 }
 
@@ -534,6 +537,13 @@ impl Registry {
             )
         };
         let result = context.finish(call(world, args));
+        // Commands that the function queued are part of the call.
+        let flushed = panic::guard(|| world.flush());
+        let result = result.and_then(|value| {
+            flushed
+                .map(|()| value)
+                .map_err(|report| context.failed(CallError::Panicked(report.summary())))
+        });
         drop(call);
         drop(guard);
         result
@@ -653,7 +663,11 @@ fn resolve<'a>(
         return Err(CallByNameError::NoFunction {
             module: module.to_owned(),
             function: function.to_owned(),
-            known: known.join(", "),
+            known: if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            },
         });
     };
     let index = version

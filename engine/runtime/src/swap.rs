@@ -133,7 +133,8 @@ impl ActiveModules {
         registry: &Registry,
     ) -> Result<Swapped, String> {
         let start = Instant::now();
-        world.flush();
+        // Commands of a system of the old version that were not applied yet.
+        let _ = panic::guard(|| world.flush());
         let PreparedVersion {
             module,
             key,
@@ -207,11 +208,7 @@ impl ActiveModules {
             ..Retired::default()
         };
         if let Some(slot) = self.modules.iter_mut().find(|active| active.name == module) {
-            for (entity, gate) in slot.observers.drain(..) {
-                gate.close();
-                world.despawn(entity);
-            }
-            world.flush();
+            remove_observers(slot.observers.drain(..), slot.key, world);
             systems.continue_from(&slot.systems);
             active.systems = systems;
             let old = std::mem::replace(slot, active);
@@ -260,11 +257,21 @@ impl ActiveModules {
     }
 
     /// Ends a frame: message queues forget what is two frames old.
-    pub fn end_frame(&mut self, world: &mut World) {
+    ///
+    /// Values that are forgotten are dropped by their own code, which may panic; that
+    /// becomes a fault of the module's first function.
+    pub fn end_frame(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
         for active in &self.modules {
+            let id = CallId::new(active.key.id, 0);
             for end_frame in &active.end_frame {
-                let _call = call::enter(CallId::new(active.key.id, 0));
-                end_frame(world);
+                let _call = call::enter(id);
+                if let Err(report) = panic::guard(|| end_frame(world)) {
+                    let message = format!(
+                        "a message panicked while it was dropped: {}",
+                        report.summary()
+                    );
+                    faults.push(SystemFault::Failed { id, message });
+                }
             }
         }
     }
@@ -287,13 +294,24 @@ impl ActiveModules {
     /// Takes every module out, newest first: the world is about to be dropped.
     pub fn clear(&mut self, world: &mut World) {
         for active in self.modules.drain(..).rev() {
-            for (entity, gate) in active.observers {
-                gate.close();
-                world.despawn(entity);
-            }
+            remove_observers(active.observers, active.key, world);
         }
-        world.flush();
     }
+}
+
+/// Takes a version's observers out of the world. Despawning runs hooks and drops, which
+/// are module code: each may panic, the others go all the same.
+fn remove_observers(
+    observers: impl IntoIterator<Item = (Entity, Arc<ObserverGate>)>,
+    key: VersionKey,
+    world: &mut World,
+) {
+    let _call = call::enter(CallId::new(key.id, 0));
+    for (entity, gate) in observers {
+        gate.close();
+        let _ = panic::guard(|| world.despawn(entity));
+    }
+    let _ = panic::guard(|| world.flush());
 }
 
 /// What preparing a version did to the world, so that it can be taken back.
@@ -349,13 +367,13 @@ impl Undo<'_> {
         }
         // One more than was recorded, if an observer panicked while it was spawned.
         for entity in observers_in(self.world).difference(&self.observers_before) {
-            self.world.despawn(*entity);
+            let _ = panic::guard(|| self.world.despawn(*entity));
         }
         for index in self.initialized {
             // The value's own drop may panic; the others must go all the same.
             let _ = panic::guard(|| (self.types[index].remove)(self.world));
         }
-        self.world.flush();
+        let _ = panic::guard(|| self.world.flush());
     }
 }
 

@@ -252,6 +252,39 @@ fn a_module_is_loaded_called_and_replaced_while_frames_run() {
 }
 
 #[test]
+fn frames_go_on_under_a_flood_of_calls() {
+    fn slow(m: &mut ModuleBuilder) {
+        one(m);
+        m.function("slow", |_: &mut World| {
+            std::thread::sleep(Duration::from_millis(5));
+        });
+    }
+    let (host, _) = start(&[("slow", slow)]);
+    host.load("slow");
+    // Far more than the time between two frames; the queue never runs empty.
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let _ = host.to.send_timeout(
+                    ToHost::Call {
+                        id: 6,
+                        module: "game".into(),
+                        function: "slow".into(),
+                        args: Vec::new(),
+                    },
+                    Duration::from_millis(10),
+                );
+            }
+        });
+        let before = host.board.frames.count();
+        wait_until("frames", || host.board.frames.count() > before + 10);
+        stop.store(true, Ordering::Relaxed);
+    });
+    host.finish();
+}
+
+#[test]
 fn every_load_is_logged_and_answered() {
     let (host, _) = start(&[("one", one), ("two", two)]);
     host.load("one");

@@ -253,6 +253,21 @@ fn the_first_code_with_a_type_is_kept_and_the_version_itself_can_go() {
 }
 
 #[test]
+fn content_that_was_refused_is_not_taken_for_what_runs() {
+    fn refused(m: &mut ModuleBuilder) {
+        m.component::<Armor>().systems(Update, damage);
+    }
+    let mut rig = Rig::new(FakeBackend::new(&[("one", one), ("refused", refused)]));
+    rig.load("one", false).unwrap();
+    for _ in 0..2 {
+        let (outcome, message) = rig.load("refused", false).unwrap_err();
+        assert_eq!(outcome, ReloadOutcome::Rejected, "{message}");
+    }
+    let (outcome, _) = rig.load("one", false).unwrap_err();
+    assert_eq!(outcome, ReloadOutcome::Unchanged);
+}
+
+#[test]
 fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
     fn refused(m: &mut ModuleBuilder) {
         m.component::<Armor>().systems(Update, damage);
@@ -399,7 +414,7 @@ fn what_cannot_be_loaded_is_answered_and_leaves_no_trace() {
         Refused,
         "it panicked while it was asked what it offers",
     );
-    check("panics", true, Unchanged, "already runs");
+    check("one", false, Unchanged, "already runs");
     check("mistaken", true, Refused, "`f` is registered twice");
     check("cyclic", false, Refused, "a cycle in Update");
     check(

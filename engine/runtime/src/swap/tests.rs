@@ -197,7 +197,7 @@ impl Game {
         for stage in [PreUpdate, Update, PostUpdate, Render] {
             self.modules.run(stage, &mut self.world, &mut self.faults);
         }
-        self.modules.end_frame(&mut self.world);
+        self.modules.end_frame(&mut self.world, &mut self.faults);
         self.world.clear_trackers();
         self.journal()
     }
@@ -310,6 +310,51 @@ fn a_timer_goes_on_counting_through_a_swap() {
     assert_eq!(ticks(&[]), [4, 7, 10]);
     assert_eq!(ticks(&[2]), [4, 7, 10]);
     assert_eq!(ticks(&[3, 4, 5, 9]), [4, 7, 10]);
+}
+
+/// A value whose drop panics.
+#[derive(Message, Reflect)]
+struct Bomb;
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("it went off");
+    }
+}
+
+#[test]
+fn a_message_that_panics_while_it_is_dropped_is_a_fault() {
+    fn armed(m: &mut ModuleBuilder) {
+        one(m);
+        m.message::<Bomb>();
+    }
+    let mut game = Game::with(armed);
+    game.world.write_message(Bomb);
+    for _ in 0..3 {
+        game.frame();
+    }
+    let [SystemFault::Failed { message, .. }] = &game.faults[..] else {
+        panic!("{:?}", game.faults)
+    };
+    assert!(message.ends_with("it went off"), "{message}");
+}
+
+#[test]
+fn commands_of_a_call_are_part_of_it() {
+    fn deferring(m: &mut ModuleBuilder) {
+        one(m);
+        m.function("spawns", |world: &mut World| {
+            world.commands().spawn(Health { points: 1 });
+        });
+        m.function("fails", |world: &mut World| {
+            world.commands().queue(|_: &mut World| panic!("late"));
+        });
+    }
+    let mut game = Game::with(deferring);
+    game.call("spawns").unwrap();
+    assert_eq!(game.world.query::<&Health>().iter(&game.world).count(), 1);
+    let error = game.call("fails").unwrap_err();
+    assert!(error.contains("late"), "{error}");
+    assert_eq!(game.call("version"), Ok(Value::Int(1)));
 }
 
 #[test]
