@@ -38,6 +38,7 @@
 //! | [`system`] | turning functions and tuples into systems with order and conditions |
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
+//! | [`state`] | the types that a module keeps in the world |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -55,6 +56,7 @@ pub mod module;
 pub mod observer;
 pub mod prelude;
 pub mod schema;
+pub mod state;
 pub mod system;
 pub mod time;
 pub mod value;

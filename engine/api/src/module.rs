@@ -1,22 +1,20 @@
 //! The module builder and the description it collects.
 
-use std::any::TypeId;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use bevy_ecs::component::Component;
 use bevy_ecs::event::{Event, EventPattern};
-use bevy_ecs::message::{Message, Messages};
+use bevy_ecs::message::Message;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::IntoObserverSystem;
-use bevy_ecs::world::{FromWorld, World};
-use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, TypeRegistry, Typed};
+use bevy_ecs::world::FromWorld;
+use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, Typed};
 
 use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::input::Key;
 use crate::observer::ObserverRegistration;
-use crate::schema::{Schema, reflected_types};
+use crate::state::StateType;
 use crate::system::{IntoSystems, SystemConfig, Trigger};
 
 /// When in a frame a system runs. All stages run on the frame thread, in this order.
@@ -54,54 +52,6 @@ impl Stage {
             Self::Render => "Render",
         }
     }
-}
-
-/// What a state type is used as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StateKind {
-    /// Data of entities.
-    Component,
-    /// Data there is one of.
-    Resource,
-    /// Something that observers hear of.
-    Event,
-    /// Something that systems read from a queue.
-    Message,
-}
-
-impl StateKind {
-    /// The kind's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Component => "component",
-            Self::Resource => "resource",
-            Self::Event => "event",
-            Self::Message => "message",
-        }
-    }
-}
-
-/// A type that lives in the world, as one version of a module knows it.
-pub struct StateType {
-    /// What it is used as.
-    pub kind: StateKind,
-    /// Identity of the type that is stored in the world (for a message its queue).
-    pub stored: TypeId,
-    /// What it is made of.
-    pub schema: Schema,
-    /// See [`reflected_types`].
-    pub reflected: Vec<TypeId>,
-    /// Makes the type known to a world.
-    pub declare: fn(&mut World),
-    /// Puts the first value of a resource into the world unless there is one.
-    /// Returns whether it did.
-    pub initialize: fn(&mut World) -> bool,
-    /// Takes a resource out of the world again.
-    pub remove: fn(&mut World),
-    /// Adds it to a reflection registry.
-    pub reflect: Option<fn(&mut TypeRegistry)>,
-    /// Called once a frame: a message queue forgets what is two frames old.
-    pub end_frame: Option<fn(&mut World)>,
 }
 
 /// Everything a module registered, in order.
@@ -144,81 +94,31 @@ impl ModuleBuilder {
     /// only then can the engine tell when its layout changes.
     pub fn component<T>(&mut self) -> &mut Self
     where
-        T: Component + Reflect + Typed + GetTypeRegistration,
+        T: Component + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
-        self.state(StateType {
-            kind: StateKind::Component,
-            stored: TypeId::of::<T>(),
-            schema: Schema::of::<T>(),
-            reflected: reflected_types::<T>(),
-            declare: |world| {
-                world.register_component::<T>();
-            },
-            initialize: |_| false,
-            remove: |_| {},
-            reflect: Some(TypeRegistry::register::<T>),
-            end_frame: None,
-        })
+        self.state(StateType::component::<T>())
     }
 
     /// A resource, made from its `Default` (or `FromWorld`) if the world has none yet.
     pub fn resource<T>(&mut self) -> &mut Self
     where
-        T: Resource + FromWorld + Reflect + Typed + GetTypeRegistration,
+        T: Resource + FromWorld + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
-        self.state(StateType {
-            kind: StateKind::Resource,
-            stored: TypeId::of::<T>(),
-            schema: Schema::of::<T>(),
-            reflected: reflected_types::<T>(),
-            declare: |world| {
-                world.register_component::<T>();
-            },
-            initialize: init::<T>,
-            remove: |world| drop(world.remove_resource::<T>()),
-            reflect: Some(TypeRegistry::register::<T>),
-            end_frame: None,
-        })
+        self.state(StateType::resource::<T>())
     }
 
     /// An event type that observers hear of.
     pub fn event<T: Event + TypePath>(&mut self) -> &mut Self {
-        self.state(StateType {
-            kind: StateKind::Event,
-            stored: TypeId::of::<T>(),
-            schema: Schema::opaque::<T>(),
-            reflected: Vec::new(),
-            declare: |_| {},
-            initialize: |_| false,
-            remove: |_| {},
-            reflect: None,
-            end_frame: None,
-        })
+        self.state(StateType::event::<T>())
     }
 
     /// A message type: systems write it with `MessageWriter` and read it with
     /// `MessageReader`; it is forgotten after two frames.
     pub fn message<T>(&mut self) -> &mut Self
     where
-        T: Message + Reflect + Typed + GetTypeRegistration,
+        T: Message + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
-        self.state(StateType {
-            kind: StateKind::Message,
-            stored: TypeId::of::<Messages<T>>(),
-            schema: Schema::of::<T>(),
-            reflected: reflected_types::<T>(),
-            declare: |world| {
-                world.register_component::<Messages<T>>();
-            },
-            initialize: init::<Messages<T>>,
-            remove: |world| drop(world.remove_resource::<Messages<T>>()),
-            reflect: Some(TypeRegistry::register::<T>),
-            end_frame: Some(|world| {
-                if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
-                    forget_old(&mut messages);
-                }
-            }),
-        })
+        self.state(StateType::message::<T>())
     }
 
     /// A resource read from the RON file `path` below the assets folder, now and
@@ -314,25 +214,6 @@ impl ModuleBuilder {
         }
         self
     }
-}
-
-/// Forgets messages that are two frames old. A panic of a message's drop is passed on;
-/// the queue is empty and usable then.
-fn forget_old<T: Message>(messages: &mut Messages<T>) {
-    let updated = catch_unwind(AssertUnwindSafe(|| messages.update()));
-    if let Err(payload) = updated {
-        // Half updated, its counters would no longer fit each other.
-        let _ = catch_unwind(AssertUnwindSafe(|| messages.clear()));
-        resume_unwind(payload);
-    }
-}
-
-fn init<T: Resource + FromWorld>(world: &mut World) -> bool {
-    let missing = !world.contains_resource::<T>();
-    if missing {
-        world.init_resource::<T>();
-    }
-    missing
 }
 
 #[cfg(test)]

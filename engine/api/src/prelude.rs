@@ -24,6 +24,7 @@ pub use crate::module::{
     ModuleBuilder,
     Stage::{self, PostUpdate, PreUpdate, Render, Startup, Update},
 };
+pub use crate::schema::RenamedFrom;
 pub use crate::system::IntoSystems;
 pub use crate::time::Time;
 pub use crate::value::Value;

@@ -1,21 +1,47 @@
 //! The recursive description of a state type.
 //!
-//! A [`TypeId`](std::any::TypeId) is no layout check: it stays the same when a
-//! field changes its type. A [`Schema`] is taken by the module's own code when a
-//! version is loaded and compared before that version touches the world.
+//! A [`TypeId`] is no layout check: it stays the same when a field changes its type. A
+//! [`Schema`] is taken by the module's own code when a version is loaded and compared
+//! before that version touches the world; what differs is migrated, by name.
+//!
+//! Nested types are found through a registry that the same code fills, not by following
+//! [`TypeInfo`]s: reflection keeps those of generic types (`Vec<Foo>`) in one table for
+//! all code of the process, by `TypeId`, and would describe the `Foo` of the version that
+//! asked first.
 
 use std::any::{TypeId, type_name};
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use bevy_reflect::attributes::CustomAttributes;
+use bevy_reflect::enums::VariantInfo;
+use bevy_reflect::prelude::ReflectDefault;
 use bevy_reflect::{
-    GetTypeRegistration, NamedField, PartialReflect, ReflectRef, Type, TypeInfo, Typed,
-    UnnamedField, enums::VariantInfo, prelude::ReflectDefault,
+    GetTypeRegistration, PartialReflect, Reflect, ReflectRef, Type, TypeInfo, TypeRegistry, Typed,
+    UnnamedField,
 };
+use serde::{Deserialize, Serialize};
+
+/// On a field, or on a type: the name it had before, so that values follow it.
+///
+/// Several names of the past are separated by spaces. A type is named with its path.
+///
+/// ```
+/// use engine_api::prelude::*;
+///
+/// #[derive(Component, Reflect, Default)]
+/// #[reflect(Component, Default, @RenamedFrom("game_logic::Life"))]
+/// pub struct Health {
+///     #[reflect(@RenamedFrom("points hp"))]
+///     pub current: f32,
+/// }
+/// ```
+#[derive(Debug, Clone, Reflect)]
+pub struct RenamedFrom(pub &'static str);
 
 /// What a type is made of, all the way down, and how it lies in memory.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Schema {
     /// Path of the type: `game_logic::player::Health`.
     pub path: String,
@@ -23,36 +49,90 @@ pub struct Schema {
     pub size: usize,
     /// Alignment in bytes.
     pub align: usize,
-    /// Offsets of the fields in bytes, where the type has a `Default` that is
-    /// reflected (`#[reflect(Default)]`).
-    pub offsets: Option<Vec<usize>>,
+    /// Where the fields lie, where the type has a `Default` that is reflected
+    /// (`#[reflect(Default)]`): those of structs within it as well.
+    pub places: Option<Vec<Place>>,
     /// Whether values own something that must be dropped.
     pub needs_drop: bool,
     /// The parts.
     pub shape: Shape,
+    /// Paths the type had before.
+    pub renamed_from: Note<Vec<String>>,
+}
+
+/// Where a field lies in the bytes of a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// Path of the field: `stats.armor`.
+    pub field: String,
+    /// First byte.
+    pub offset: usize,
+    /// Number of bytes.
+    pub size: usize,
+    /// Whether it has fields that are listed as well.
+    pub has_parts: bool,
+}
+
+/// Something that is said of a type and is no difference: it does not matter to
+/// comparisons and hashes.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Note<T>(pub T);
+
+impl<T> PartialEq for Note<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> Eq for Note<T> {}
+
+impl<T> Hash for Note<T> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// The parts of a type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Shape {
     /// No parts that reflection knows: numbers, text, foreign types.
     Opaque,
-    /// Named fields; tuples and tuple structs name theirs `0`, `1`, ...
-    Struct(Vec<FieldSchema>),
+    /// A fixed set of fields.
+    Struct {
+        /// How they are named.
+        kind: StructKind,
+        /// In the order they are written.
+        fields: Vec<FieldSchema>,
+        /// Whether the type has a `Default` that reflection knows, for fields that a
+        /// value lacks.
+        has_default: Note<bool>,
+    },
     /// Variants, in order.
     Enum(Vec<VariantSchema>),
-    /// Many of one type: `Vec`, sets, slices.
+    /// Many of one type, in order: `Vec`, `VecDeque`.
     List(Box<FieldSchema>),
+    /// Many of one type, each once.
+    Set(Box<FieldSchema>),
     /// A fixed number of one type.
     Array(Box<FieldSchema>, usize),
     /// Keys and values.
     Map(Box<FieldSchema>, Box<FieldSchema>),
-    /// The type contains itself; its shape is described further up.
-    Recursive,
+    /// The type that is described so many levels further up: it contains itself.
+    Recursive(usize),
+}
+
+/// How the fields of a struct are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StructKind {
+    /// By names.
+    Named,
+    /// `0`, `1`, ... of a struct of its own.
+    TupleStruct,
+    /// `0`, `1`, ...
+    Tuple,
 }
 
 /// A field or an element.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FieldSchema {
     /// Name.
     pub name: String,
@@ -60,15 +140,21 @@ pub struct FieldSchema {
     pub path: String,
     /// Its parts.
     pub shape: Shape,
+    /// Names it had before.
+    pub renamed_from: Note<Vec<String>>,
 }
 
 /// A variant of an enum.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VariantSchema {
     /// Name.
     pub name: String,
+    /// How its fields are named; [`StructKind::Tuple`] for `A(u32)`.
+    pub kind: StructKind,
     /// Its fields.
     pub fields: Vec<FieldSchema>,
+    /// Names it had before.
+    pub renamed_from: Note<Vec<String>>,
 }
 
 /// The first place where two schemas differ.
@@ -99,22 +185,31 @@ impl fmt::Display for SchemaDifference {
 impl Schema {
     /// The schema of `T`. Runs `T`'s `Default` if it is reflected.
     pub fn of<T: Typed + GetTypeRegistration>() -> Self {
+        let mut registry = TypeRegistry::new();
+        registry.register::<T>();
         let info = T::type_info();
         let default = T::get_type_registration()
             .data::<ReflectDefault>()
             .map(ReflectDefault::default);
-        let offsets = default.and_then(|value| {
-            let base = std::ptr::from_ref(value.as_partial_reflect()).addr();
-            field_addresses(value.as_partial_reflect())
-                .map(|fields| fields.into_iter().map(|field| field - base).collect())
+        let places = default.and_then(|value| {
+            let value = value.as_partial_reflect();
+            let mut places = Vec::new();
+            let base = std::ptr::from_ref(value).addr();
+            collect_places(value, base, "", &mut places).then_some(places)
         });
+        let attributes = attributes_of(info);
         Self {
             path: info.type_path().to_owned(),
             size: size_of::<T>(),
             align: align_of::<T>(),
-            offsets,
+            places,
             needs_drop: std::mem::needs_drop::<T>(),
-            shape: shape(info, &mut Vec::new()),
+            shape: Shapes {
+                registry: &registry,
+                above: Vec::new(),
+            }
+            .of(info),
+            renamed_from: renamed_from(attributes),
         }
     }
 
@@ -124,9 +219,10 @@ impl Schema {
             path: type_name::<T>().to_owned(),
             size: size_of::<T>(),
             align: align_of::<T>(),
-            offsets: None,
+            places: None,
             needs_drop: std::mem::needs_drop::<T>(),
             shape: Shape::Opaque,
+            renamed_from: Note::default(),
         }
     }
 
@@ -152,7 +248,7 @@ impl Schema {
             let change = format!("changed from {} to {} bytes", self.size, new.size);
             return Some(found((String::new(), change)));
         }
-        if self.align != new.align || self.offsets != new.offsets {
+        if self.align != new.align || self.places != new.places {
             let change = "lays out its fields differently in memory".to_owned();
             return Some(found((String::new(), change)));
         }
@@ -163,150 +259,252 @@ impl Schema {
         None
     }
 
+    /// How many bytes of a value belong to no field that reflection knows: padding, and
+    /// fields with `#[reflect(ignore)]`. `None` if it cannot be told.
+    pub fn hidden_bytes(&self) -> Option<usize> {
+        if matches!(self.shape, Shape::Struct { .. }) {
+            let leaves = self.places.as_ref()?.iter().filter(|p| !p.has_parts);
+            let seen: usize = leaves.map(|place| place.size).sum();
+            Some(self.size.saturating_sub(seen))
+        } else {
+            Some(0)
+        }
+    }
+
+    /// Whether there may be a field that reflection does not know and that is large
+    /// enough to hold a pointer.
+    fn may_hide_pointer(&self) -> bool {
+        let Shape::Struct { fields, .. } = &self.shape else {
+            return false;
+        };
+        let Some(places) = &self.places else {
+            let known: Option<usize> = fields.iter().map(plain_size).sum();
+            return known.is_some_and(|known| self.size >= known + size_of::<usize>());
+        };
+        let mut covered = vec![false; self.size];
+        for place in places.iter().filter(|place| !place.has_parts) {
+            let bytes = covered.iter_mut().skip(place.offset).take(place.size);
+            bytes.for_each(|byte| *byte = true);
+        }
+        covered
+            .chunks_exact(size_of::<usize>())
+            .any(|word| word.iter().all(|covered| !covered))
+    }
+
     /// Paths of parts whose values may refer to the code of the module that made
     /// them: borrowed text, trait objects, function pointers and types that
     /// reflection cannot look into.
     pub fn parts_that_may_hold_code(&self) -> Vec<String> {
         let mut parts = HashSet::new();
         collect_code_holders(&self.path, &self.shape, &mut parts);
+        if self.may_hide_pointer() {
+            parts.insert("fields that reflection ignores".to_owned());
+        }
         let mut parts: Vec<_> = parts.into_iter().collect();
         parts.sort();
         parts
     }
 }
 
+/// Size of a value of a field's type in bytes without padding, where the path tells it.
+fn plain_size(field: &FieldSchema) -> Option<usize> {
+    match &field.shape {
+        Shape::Struct { fields, .. } => fields.iter().map(plain_size).sum(),
+        Shape::Array(item, length) => Some(plain_size(item)? * length),
+        Shape::List(_) if field.path.starts_with("alloc::vec::Vec<") => Some(size_of::<Vec<u8>>()),
+        _ => PLAIN_SIZES
+            .iter()
+            .find(|(path, _)| *path == field.path)
+            .map(|(_, size)| *size),
+    }
+}
+
+const PLAIN_SIZES: &[(&str, usize)] = &[
+    ("bool", 1),
+    ("u8", 1),
+    ("i8", 1),
+    ("u16", 2),
+    ("i16", 2),
+    ("u32", 4),
+    ("i32", 4),
+    ("f32", 4),
+    ("char", 4),
+    ("u64", 8),
+    ("i64", 8),
+    ("f64", 8),
+    ("usize", size_of::<usize>()),
+    ("isize", size_of::<usize>()),
+    ("u128", 16),
+    ("i128", 16),
+    ("alloc::string::String", size_of::<String>()),
+    ("bevy_ecs::entity::Entity", 8),
+];
+
 /// All types that reflection looks into when it looks at `T`, itself included.
 ///
 /// Reflection caches what it learns of generic types (`Vec<T>`) in the shared
 /// library, with pointers into the code that asked first: that code must stay.
-pub fn reflected_types<T: Typed>() -> Vec<TypeId> {
-    let mut found = Vec::new();
-    collect_reflected(T::type_info(), &mut found);
-    found
+pub fn reflected_types<T: Typed + GetTypeRegistration>() -> Vec<TypeId> {
+    let mut registry = TypeRegistry::empty();
+    registry.register::<T>();
+    registry
+        .iter()
+        .map(|registration| registration.type_id())
+        .collect()
 }
 
-fn collect_reflected(info: &'static TypeInfo, found: &mut Vec<TypeId>) {
-    if found.contains(&info.type_id()) {
-        return;
-    }
-    found.push(info.type_id());
-    let mut inner: Vec<Option<&'static TypeInfo>> = Vec::new();
-    match info {
-        TypeInfo::Struct(info) => inner.extend(info.iter().map(NamedField::type_info)),
-        TypeInfo::TupleStruct(info) => inner.extend(info.iter().map(UnnamedField::type_info)),
-        TypeInfo::Tuple(info) => inner.extend(info.iter().map(UnnamedField::type_info)),
-        TypeInfo::List(info) => inner.push(info.item_info()),
-        TypeInfo::Array(info) => inner.push(info.item_info()),
-        TypeInfo::Map(info) => inner.extend([info.key_info(), info.value_info()]),
-        TypeInfo::Set(info) => found.push(info.value_ty().id()),
-        TypeInfo::Enum(info) => {
-            for variant in info.iter() {
-                match variant {
-                    VariantInfo::Struct(info) => {
-                        inner.extend(info.iter().map(NamedField::type_info));
-                    }
-                    VariantInfo::Tuple(info) => {
-                        inner.extend(info.iter().map(UnnamedField::type_info));
-                    }
-                    VariantInfo::Unit(_) => {}
+/// Collects the places of fields, all the way down through structs and tuples. `false`
+/// if the value has no fields that lie in it.
+fn collect_places(
+    value: &dyn PartialReflect,
+    base: usize,
+    path: &str,
+    places: &mut Vec<Place>,
+) -> bool {
+    let mut add = |name: &str, field: &dyn PartialReflect| {
+        let field_path = join(path, name);
+        let index = places.len();
+        places.push(Place {
+            field: field_path.clone(),
+            offset: std::ptr::from_ref(field).addr().wrapping_sub(base),
+            size: size_of_val(field),
+            has_parts: false,
+        });
+        places[index].has_parts = collect_places(field, base, &field_path, places);
+    };
+    match value.reflect_ref() {
+        ReflectRef::Struct(value) => {
+            for index in 0..value.field_len() {
+                if let (Some(name), Some(field)) = (value.name_at(index), value.field_at(index)) {
+                    add(name, field);
                 }
             }
         }
-        TypeInfo::Opaque(_) => {}
+        ReflectRef::TupleStruct(value) => {
+            for (index, field) in value.iter_fields().enumerate() {
+                add(&index.to_string(), field);
+            }
+        }
+        ReflectRef::Tuple(value) => {
+            for (index, field) in value.iter_fields().enumerate() {
+                add(&index.to_string(), field);
+            }
+        }
+        _ => return false,
     }
-    for info in inner.into_iter().flatten() {
-        collect_reflected(info, found);
-    }
+    true
 }
 
-fn field_addresses(value: &dyn PartialReflect) -> Option<Vec<usize>> {
-    let address = |field: &dyn PartialReflect| std::ptr::from_ref(field).addr();
-    match value.reflect_ref() {
-        ReflectRef::Struct(value) => (0..value.field_len())
-            .map(|index| value.field_at(index).map(address))
-            .collect(),
-        ReflectRef::TupleStruct(value) => (0..value.field_len())
-            .map(|index| value.field(index).map(address))
-            .collect(),
+fn attributes_of(info: &TypeInfo) -> Option<&CustomAttributes> {
+    match info {
+        TypeInfo::Struct(info) => Some(info.custom_attributes()),
+        TypeInfo::TupleStruct(info) => Some(info.custom_attributes()),
+        TypeInfo::Enum(info) => Some(info.custom_attributes()),
         _ => None,
     }
 }
 
-fn shape(info: &TypeInfo, above: &mut Vec<TypeId>) -> Shape {
-    if above.contains(&info.type_id()) {
-        return Shape::Recursive;
-    }
-    above.push(info.type_id());
-    let shape = match info {
-        TypeInfo::Struct(info) => Shape::Struct(
-            info.iter()
-                .map(|f| field(f.name(), f.ty(), f.type_info(), above))
-                .collect(),
-        ),
-        TypeInfo::TupleStruct(info) => Shape::Struct(
-            info.iter()
-                .map(|f| field(&f.index().to_string(), f.ty(), f.type_info(), above))
-                .collect(),
-        ),
-        TypeInfo::Tuple(info) => Shape::Struct(
-            info.iter()
-                .map(|f| field(&f.index().to_string(), f.ty(), f.type_info(), above))
-                .collect(),
-        ),
-        TypeInfo::List(info) => Shape::List(Box::new(field(
-            "[]",
-            &info.item_ty(),
-            info.item_info(),
-            above,
-        ))),
-        TypeInfo::Set(info) => Shape::List(Box::new(field("[]", &info.value_ty(), None, above))),
-        TypeInfo::Array(info) => Shape::Array(
-            Box::new(field("[]", &info.item_ty(), info.item_info(), above)),
-            info.capacity(),
-        ),
-        TypeInfo::Map(info) => Shape::Map(
-            Box::new(field("key", &info.key_ty(), info.key_info(), above)),
-            Box::new(field("value", &info.value_ty(), info.value_info(), above)),
-        ),
-        TypeInfo::Enum(info) => Shape::Enum(
-            info.iter()
-                .map(|variant| variant_schema(variant, above))
-                .collect(),
-        ),
-        TypeInfo::Opaque(_) => Shape::Opaque,
-    };
-    above.pop();
-    shape
+fn renamed_from(attributes: Option<&CustomAttributes>) -> Note<Vec<String>> {
+    let names = attributes.and_then(CustomAttributes::get::<RenamedFrom>);
+    Note(names.map_or_else(Vec::new, |RenamedFrom(names)| {
+        names.split_whitespace().map(str::to_owned).collect()
+    }))
 }
 
-fn field(
-    name: &str,
-    ty: &Type,
-    info: Option<&'static TypeInfo>,
-    above: &mut Vec<TypeId>,
-) -> FieldSchema {
-    FieldSchema {
-        name: name.to_owned(),
-        path: ty.path().to_owned(),
-        shape: info.map_or(Shape::Opaque, |info| shape(info, above)),
-    }
+/// Makes shapes of type descriptions.
+struct Shapes<'a> {
+    /// Knows the types as the code that asks has them.
+    registry: &'a TypeRegistry,
+    /// Types that are being described, outermost first.
+    above: Vec<TypeId>,
 }
 
-fn variant_schema(variant: &VariantInfo, above: &mut Vec<TypeId>) -> VariantSchema {
-    let fields = match variant {
-        VariantInfo::Struct(info) => info
-            .iter()
-            .map(|f| field(f.name(), f.ty(), f.type_info(), above))
-            .collect(),
-        VariantInfo::Tuple(info) => info
-            .iter()
-            .map(|f| field(&f.index().to_string(), f.ty(), f.type_info(), above))
-            .collect(),
-        VariantInfo::Unit(_) => Vec::new(),
-    };
-    VariantSchema {
-        name: variant.name().to_owned(),
-        fields,
+impl Shapes<'_> {
+    fn of(&mut self, info: &TypeInfo) -> Shape {
+        let above = self.above.iter().rev();
+        if let Some(levels) = above.clone().position(|id| *id == info.type_id()) {
+            return Shape::Recursive(levels);
+        }
+        self.above.push(info.type_id());
+        let shape = match info {
+            TypeInfo::Struct(info) => Shape::Struct {
+                kind: StructKind::Named,
+                fields: info
+                    .iter()
+                    .map(|f| self.field(f.name(), f.ty(), f.custom_attributes()))
+                    .collect(),
+                has_default: self.has_default(info.ty()),
+            },
+            TypeInfo::TupleStruct(info) => Shape::Struct {
+                kind: StructKind::TupleStruct,
+                fields: self.unnamed(info.iter()),
+                has_default: self.has_default(info.ty()),
+            },
+            TypeInfo::Tuple(info) => Shape::Struct {
+                kind: StructKind::Tuple,
+                fields: self.unnamed(info.iter()),
+                has_default: Note(false),
+            },
+            TypeInfo::List(info) => Shape::List(self.part("[]", &info.item_ty())),
+            TypeInfo::Set(info) => Shape::Set(self.part("[]", &info.value_ty())),
+            TypeInfo::Array(info) => {
+                Shape::Array(self.part("[]", &info.item_ty()), info.capacity())
+            }
+            TypeInfo::Map(info) => Shape::Map(
+                self.part("key", &info.key_ty()),
+                self.part("value", &info.value_ty()),
+            ),
+            TypeInfo::Enum(info) => {
+                Shape::Enum(info.iter().map(|variant| self.variant(variant)).collect())
+            }
+            TypeInfo::Opaque(_) => Shape::Opaque,
+        };
+        self.above.pop();
+        shape
+    }
+
+    fn has_default(&self, ty: &Type) -> Note<bool> {
+        let default = self.registry.get_type_data::<ReflectDefault>(ty.id());
+        Note(default.is_some())
+    }
+
+    fn field(&mut self, name: &str, ty: &Type, attributes: &CustomAttributes) -> FieldSchema {
+        let info = self.registry.get_type_info(ty.id());
+        FieldSchema {
+            name: name.to_owned(),
+            path: ty.path().to_owned(),
+            shape: info.map_or(Shape::Opaque, |info| self.of(info)),
+            renamed_from: renamed_from(Some(attributes)),
+        }
+    }
+
+    fn part(&mut self, name: &str, ty: &Type) -> Box<FieldSchema> {
+        Box::new(self.field(name, ty, &CustomAttributes::default()))
+    }
+
+    fn unnamed<'f>(&mut self, fields: impl Iterator<Item = &'f UnnamedField>) -> Vec<FieldSchema> {
+        fields
+            .map(|f| self.field(&f.index().to_string(), f.ty(), f.custom_attributes()))
+            .collect()
+    }
+
+    fn variant(&mut self, variant: &VariantInfo) -> VariantSchema {
+        let (kind, fields) = match variant {
+            VariantInfo::Struct(info) => {
+                let fields = info
+                    .iter()
+                    .map(|f| self.field(f.name(), f.ty(), f.custom_attributes()));
+                (StructKind::Named, fields.collect())
+            }
+            VariantInfo::Tuple(info) => (StructKind::Tuple, self.unnamed(info.iter())),
+            VariantInfo::Unit(_) => (StructKind::Tuple, Vec::new()),
+        };
+        VariantSchema {
+            name: variant.name().to_owned(),
+            kind,
+            fields,
+            renamed_from: renamed_from(Some(variant.custom_attributes())),
+        }
     }
 }
 
@@ -322,8 +520,21 @@ fn join(path: &str, name: &str) -> String {
 
 fn shape_difference(path: &str, old: &Shape, new: &Shape) -> Option<Difference> {
     match (old, new) {
-        (Shape::Struct(old), Shape::Struct(new)) => fields_difference(path, old, new),
-        (Shape::List(old), Shape::List(new)) => field_difference(path, old, new),
+        (
+            Shape::Struct {
+                kind: old_kind,
+                fields: old,
+                ..
+            },
+            Shape::Struct {
+                kind: new_kind,
+                fields: new,
+                ..
+            },
+        ) if old_kind == new_kind => fields_difference(path, old, new),
+        (Shape::List(old), Shape::List(new)) | (Shape::Set(old), Shape::Set(new)) => {
+            field_difference(path, old, new)
+        }
         (Shape::Array(old, old_length), Shape::Array(new, new_length)) => {
             if old_length != new_length {
                 let change = format!("changed from {old_length} to {new_length} elements");
@@ -400,9 +611,14 @@ fn variants_difference(
         );
         return Some((path.to_owned(), change));
     }
-    old.iter()
-        .zip(new)
-        .find_map(|(old, new)| fields_difference(&join(path, &old.name), &old.fields, &new.fields))
+    old.iter().zip(new).find_map(|(old, new)| {
+        let place = join(path, &old.name);
+        if old.kind != new.kind && !old.fields.is_empty() {
+            let change = "changed how its fields are named".to_owned();
+            return Some((place, change));
+        }
+        fields_difference(&place, &old.fields, &new.fields)
+    })
 }
 
 /// Types without reflected parts whose values never refer to code.
@@ -444,14 +660,14 @@ fn collect_code_holders(path: &str, shape: &Shape, found: &mut HashSet<String>) 
                 found.insert(path.to_owned());
             }
         }
-        Shape::Struct(fields) => fields.iter().for_each(visit),
+        Shape::Struct { fields, .. } => fields.iter().for_each(visit),
         Shape::Enum(variants) => variants.iter().flat_map(|v| &v.fields).for_each(visit),
-        Shape::List(item) | Shape::Array(item, _) => visit(item),
+        Shape::List(item) | Shape::Set(item) | Shape::Array(item, _) => visit(item),
         Shape::Map(key, value) => {
             visit(key);
             visit(value);
         }
-        Shape::Recursive => {}
+        Shape::Recursive(_) => {}
     }
 }
 
@@ -568,9 +784,40 @@ mod tests {
     }
     #[derive(Reflect)]
     struct Label(&'static str);
+    #[derive(Reflect, Default)]
+    #[reflect(Default)]
+    struct Scripted {
+        name: String,
+        #[reflect(ignore)]
+        #[expect(dead_code, reason = "it only needs a size")]
+        script: Option<Box<dyn Fn() + Send + Sync>>,
+    }
+    #[derive(Reflect)]
+    struct Timed {
+        seconds: u32,
+        #[reflect(ignore)]
+        #[expect(dead_code, reason = "it only needs a size")]
+        then: Option<fn()>,
+    }
+    #[derive(Reflect, Default)]
+    #[reflect(Default)]
+    struct Flagged {
+        seconds: u32,
+        #[reflect(ignore)]
+        #[expect(dead_code, reason = "it only needs a size")]
+        done: bool,
+    }
 
     #[test]
-    fn only_borrowed_text_and_unknown_types_may_hold_code() {
+    fn borrowed_text_unknown_types_and_ignored_fields_may_hold_code() {
+        let hidden = ["fields that reflection ignores"];
+        assert_eq!(Schema::of::<Scripted>().parts_that_may_hold_code(), hidden);
+        assert_eq!(Schema::of::<Timed>().parts_that_may_hold_code(), hidden);
+        assert_eq!(
+            Schema::of::<Flagged>().parts_that_may_hold_code(),
+            Vec::<String>::new()
+        );
+        assert_eq!(Schema::of::<Flagged>().hidden_bytes(), Some(4));
         assert_eq!(
             Schema::of::<Tree>().parts_that_may_hold_code(),
             Vec::<String>::new()

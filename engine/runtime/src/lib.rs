@@ -22,6 +22,7 @@ pub mod assets;
 pub mod backend;
 pub mod call;
 mod convert;
+pub mod data;
 mod fence;
 pub mod host;
 pub mod link;

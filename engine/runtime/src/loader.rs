@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use engine_api::bevy_ecs::world::World;
-use engine_api::module::{ModuleBuilder, ModuleDescription, StateType};
+use engine_api::module::{ModuleBuilder, ModuleDescription};
+use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};

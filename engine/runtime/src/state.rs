@@ -16,9 +16,10 @@ use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::input::Input;
-use engine_api::module::{ModuleDescription, StateKind, StateType};
+use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
+use engine_api::state::{StateKind, StateType};
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
 

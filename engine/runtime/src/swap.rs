@@ -13,7 +13,8 @@ use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::query::With;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
-use engine_api::module::{ModuleDescription, Stage, StateType};
+use engine_api::module::{ModuleDescription, Stage};
+use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
 use crate::call::{self, CallId};

@@ -423,7 +423,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     check(
         "game",
         hit,
-        "message field `points` of `game::Hit` was removed",
+        "points` of `bevy_ecs::message::messages::Messages<game::Hit>` was removed",
     );
     check(
         "game",
