@@ -1,0 +1,183 @@
+//! Limbo: parts of values that the running schema has no place for.
+//!
+//! A field that is removed keeps its value here, for each entity, until the entity dies
+//! or a person clears it. When the field comes back, or an older version does, the value
+//! goes back to its place.
+
+use std::collections::HashMap;
+
+use engine_api::bevy_ecs::entity::Entity;
+use serde::{Deserialize, Serialize};
+
+use crate::data::Data;
+
+/// Values of removed fields, by type path and entity.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limbo {
+    types: HashMap<String, HashMap<u64, Vec<(String, Data)>>>,
+}
+
+/// What a migration does to limbo.
+#[derive(Debug, Default)]
+pub struct LimboChanges {
+    added: Vec<(String, Entity, String, Data)>,
+    taken: Vec<(String, Entity, String)>,
+    renamed: Vec<(String, String)>,
+}
+
+impl LimboChanges {
+    /// A part goes to limbo.
+    pub fn add(&mut self, type_path: &str, entity: Entity, path: String, data: Data) {
+        self.added.push((type_path.to_owned(), entity, path, data));
+    }
+
+    /// A part went back to its place.
+    pub fn take(&mut self, type_path: &str, entity: Entity, path: String) {
+        self.taken.push((type_path.to_owned(), entity, path));
+    }
+
+    /// A type has another path from now on.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        self.renamed.push((from.to_owned(), to.to_owned()));
+    }
+}
+
+/// What is in limbo of one field, for display.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimboField {
+    /// Path of the type.
+    pub type_path: String,
+    /// Path of the field within it.
+    pub field: String,
+    /// Number of entities whose value is kept.
+    pub entities: usize,
+    /// Size in memory, about, in bytes.
+    pub bytes: usize,
+}
+
+impl Limbo {
+    /// Whether anything is kept of a type.
+    pub fn has_type(&self, type_path: &str) -> bool {
+        self.types.contains_key(type_path)
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// A part of an entity's value.
+    pub fn get(&self, type_path: &str, entity: Entity, path: &str) -> Option<&Data> {
+        let parts = self.types.get(type_path)?.get(&entity.to_bits())?;
+        let (_, data) = parts.iter().find(|(part, _)| part == path)?;
+        Some(data)
+    }
+
+    /// Does what migrations decided.
+    pub fn apply(&mut self, changes: LimboChanges) {
+        for (from, to) in changes.renamed {
+            if let Some(kept) = self.types.remove(&from) {
+                self.types.entry(to).or_default().extend(kept);
+            }
+        }
+        for (type_path, entity, path) in changes.taken {
+            if let Some(entities) = self.types.get_mut(&type_path)
+                && let Some(parts) = entities.get_mut(&entity.to_bits())
+            {
+                parts.retain(|(part, _)| *part != path);
+                if parts.is_empty() {
+                    entities.remove(&entity.to_bits());
+                }
+            }
+        }
+        for (type_path, entity, path, data) in changes.added {
+            let entities = self.types.entry(type_path).or_default();
+            let parts = entities.entry(entity.to_bits()).or_default();
+            parts.retain(|(part, _)| *part != path);
+            parts.push((path, data));
+        }
+        self.types.retain(|_, entities| !entities.is_empty());
+    }
+
+    /// Forgets what belongs to entities that are gone. Costs a look-up per entity kept.
+    pub fn sweep(&mut self, is_alive: impl Fn(Entity) -> bool) {
+        for entities in self.types.values_mut() {
+            entities.retain(|bits, _| Entity::try_from_bits(*bits).is_some_and(&is_alive));
+        }
+        self.types.retain(|_, entities| !entities.is_empty());
+    }
+
+    /// Forgets everything of a type, or everything.
+    pub fn clear(&mut self, type_path: Option<&str>) {
+        match type_path {
+            Some(path) => drop(self.types.remove(path)),
+            None => self.types.clear(),
+        }
+    }
+
+    /// What is kept, by type and field, sorted.
+    pub fn fields(&self) -> Vec<LimboField> {
+        let mut found: Vec<LimboField> = Vec::new();
+        for (type_path, entities) in &self.types {
+            let mut fields: HashMap<&str, (usize, usize)> = HashMap::new();
+            for (path, data) in entities.values().flatten() {
+                let field = fields.entry(path).or_default();
+                field.0 += 1;
+                field.1 += data.bytes();
+            }
+            found.extend(
+                fields
+                    .into_iter()
+                    .map(|(field, (entities, bytes))| LimboField {
+                        type_path: type_path.clone(),
+                        field: field.to_owned(),
+                        entities,
+                        bytes,
+                    }),
+            );
+        }
+        found.sort_by(|a, b| (&a.type_path, &a.field).cmp(&(&b.type_path, &b.field)));
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entity(index: u32) -> Entity {
+        Entity::from_raw_u32(index).unwrap()
+    }
+
+    #[test]
+    fn parts_come_and_go_with_their_entities() {
+        let mut limbo = Limbo::default();
+        let mut changes = LimboChanges::default();
+        changes.add("Health", entity(1), "armor".into(), Data::Int(5));
+        changes.add("Health", entity(2), "armor".into(), Data::Int(6));
+        changes.add("Health", entity(2), "name".into(), Data::Text("Ann".into()));
+        limbo.apply(changes);
+        let sizes = |limbo: &Limbo| -> Vec<(String, usize)> {
+            let fields = limbo.fields().into_iter();
+            fields.map(|field| (field.field, field.entities)).collect()
+        };
+        assert_eq!(sizes(&limbo), [("armor".into(), 2), ("name".into(), 1)]);
+        assert_eq!(limbo.get("Health", entity(2), "armor"), Some(&Data::Int(6)));
+
+        let mut changes = LimboChanges::default();
+        changes.take("Health", entity(2), "armor".into());
+        changes.add("Health", entity(1), "armor".into(), Data::Int(7));
+        limbo.apply(changes);
+        assert_eq!(sizes(&limbo), [("armor".into(), 1), ("name".into(), 1)]);
+        assert_eq!(limbo.get("Health", entity(1), "armor"), Some(&Data::Int(7)));
+
+        let mut changes = LimboChanges::default();
+        changes.rename("Health", "Life");
+        limbo.apply(changes);
+        assert!(!limbo.has_type("Health"));
+        limbo.sweep(|alive| alive == entity(2));
+        assert_eq!(sizes(&limbo), [("name".into(), 1)]);
+        limbo.sweep(|_| false);
+        assert!(limbo.is_empty());
+    }
+}
