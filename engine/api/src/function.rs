@@ -93,19 +93,25 @@ fn short<T>() -> String {
     full.rsplit("::").next().unwrap_or(full).to_owned()
 }
 
-/// The message of a panic, whatever the payload is.
-pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> String {
-    payload
+/// The message of a panic, whatever the payload is. Takes the payload: its own drop may
+/// panic as well, and what that says is lost.
+pub fn panic_message(payload: Box<dyn std::any::Any + Send>) -> String {
+    let message = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a value that is no text".to_owned())
+        .unwrap_or_else(|| "a value that is no text".to_owned());
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // Could go on for ever.
+        std::mem::forget(again);
+    }
+    message
 }
 
 fn catch<R: IntoValue>(call: impl FnOnce() -> R) -> Result<Value, CallError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => Ok(result.into_value()),
-        Err(payload) => Err(CallError::Panicked(panic_message(payload.as_ref()))),
+        Err(payload) => Err(CallError::Panicked(panic_message(payload))),
     }
 }
 

@@ -107,7 +107,7 @@ impl<S: System<Out = ()>> System for Gated<S> {
             }
             Err(payload) => {
                 self.failed = true;
-                self.gate.exit(Some(panic_message(payload.as_ref())));
+                self.gate.exit(Some(panic_message(payload)));
                 Ok(())
             }
         }

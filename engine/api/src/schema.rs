@@ -15,8 +15,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bevy_reflect::attributes::CustomAttributes;
-use bevy_reflect::enums::VariantInfo;
-use bevy_reflect::prelude::ReflectDefault;
+use bevy_reflect::enums::{DynamicEnum, DynamicVariant, VariantInfo};
+use bevy_reflect::prelude::{ReflectDefault, ReflectFromReflect};
 use bevy_reflect::{
     GetTypeRegistration, PartialReflect, Reflect, ReflectRef, Type, TypeInfo, TypeRegistry, Typed,
     UnnamedField,
@@ -54,6 +54,8 @@ pub struct Schema {
     pub places: Option<Vec<Place>>,
     /// Whether values own something that must be dropped.
     pub needs_drop: bool,
+    /// Whether a component is kept in a sparse set rather than in tables.
+    pub sparse: bool,
     /// The parts.
     pub shape: Shape,
     /// Paths the type had before.
@@ -102,6 +104,8 @@ pub enum Shape {
         kind: StructKind,
         /// In the order they are written.
         fields: Vec<FieldSchema>,
+        /// Where they lie, where the type has a `Default` that reflection knows.
+        layout: Option<StructLayout>,
         /// Whether the type has a `Default` that reflection knows, for fields that a
         /// value lacks.
         has_default: Note<bool>,
@@ -118,6 +122,17 @@ pub enum Shape {
     Map(Box<FieldSchema>, Box<FieldSchema>),
     /// The type that is described so many levels further up: it contains itself.
     Recursive(usize),
+}
+
+/// How a struct lies in memory, wherever it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StructLayout {
+    /// Size in bytes.
+    pub size: usize,
+    /// Alignment in bytes.
+    pub align: usize,
+    /// Offset and size of each field, in bytes.
+    pub fields: Vec<(usize, usize)>,
 }
 
 /// How the fields of a struct are named.
@@ -153,6 +168,8 @@ pub struct VariantSchema {
     pub kind: StructKind,
     /// Its fields.
     pub fields: Vec<FieldSchema>,
+    /// Its value in memory, where no variant of the enum has fields.
+    pub tag: Option<u128>,
     /// Names it had before.
     pub renamed_from: Note<Vec<String>>,
 }
@@ -204,6 +221,7 @@ impl Schema {
             align: align_of::<T>(),
             places,
             needs_drop: std::mem::needs_drop::<T>(),
+            sparse: false,
             shape: Shapes {
                 registry: &registry,
                 above: Vec::new(),
@@ -221,6 +239,7 @@ impl Schema {
             align: align_of::<T>(),
             places: None,
             needs_drop: std::mem::needs_drop::<T>(),
+            sparse: false,
             shape: Shape::Opaque,
             renamed_from: Note::default(),
         }
@@ -252,6 +271,10 @@ impl Schema {
             let change = "lays out its fields differently in memory".to_owned();
             return Some(found((String::new(), change)));
         }
+        if self.sparse != new.sparse {
+            let change = "changed its storage".to_owned();
+            return Some(found((String::new(), change)));
+        }
         if self.needs_drop != new.needs_drop {
             let change = "changed whether it must be dropped".to_owned();
             return Some(found((String::new(), change)));
@@ -271,24 +294,18 @@ impl Schema {
         }
     }
 
-    /// Whether there may be a field that reflection does not know and that is large
-    /// enough to hold a pointer.
-    fn may_hide_pointer(&self) -> bool {
-        let Shape::Struct { fields, .. } = &self.shape else {
+    /// Whether a struct without a known layout has room for a pointer beside its fields.
+    fn is_larger_than_its_fields(&self) -> bool {
+        let Shape::Struct {
+            fields,
+            layout: None,
+            ..
+        } = &self.shape
+        else {
             return false;
         };
-        let Some(places) = &self.places else {
-            let known: Option<usize> = fields.iter().map(plain_size).sum();
-            return known.is_some_and(|known| self.size >= known + size_of::<usize>());
-        };
-        let mut covered = vec![false; self.size];
-        for place in places.iter().filter(|place| !place.has_parts) {
-            let bytes = covered.iter_mut().skip(place.offset).take(place.size);
-            bytes.for_each(|byte| *byte = true);
-        }
-        covered
-            .chunks_exact(size_of::<usize>())
-            .any(|word| word.iter().all(|covered| !covered))
+        let known: Option<usize> = fields.iter().map(plain_size).sum();
+        known.is_some_and(|known| self.size >= known + size_of::<usize>())
     }
 
     /// Paths of parts whose values may refer to the code of the module that made
@@ -297,13 +314,32 @@ impl Schema {
     pub fn parts_that_may_hold_code(&self) -> Vec<String> {
         let mut parts = HashSet::new();
         collect_code_holders(&self.path, &self.shape, &mut parts);
-        if self.may_hide_pointer() {
-            parts.insert("fields that reflection ignores".to_owned());
+        if self.is_larger_than_its_fields() {
+            parts.insert(format!("fields of `{}` that reflection ignores", self.path));
         }
         let mut parts: Vec<_> = parts.into_iter().collect();
         parts.sort();
         parts
     }
+}
+
+/// Whether a struct may have a field that reflection does not know and that is large
+/// enough to hold a pointer. Without a layout nobody can tell.
+fn may_hide_pointer(fields: &[FieldSchema], layout: Option<&StructLayout>) -> bool {
+    let Some(layout) = layout else {
+        return false;
+    };
+    if layout.fields.len() != fields.len() {
+        return true;
+    }
+    let mut covered = vec![false; layout.size];
+    for (offset, size) in &layout.fields {
+        let bytes = covered.iter_mut().skip(*offset).take(*size);
+        bytes.for_each(|byte| *byte = true);
+    }
+    covered
+        .chunks_exact(size_of::<usize>())
+        .any(|word| word.iter().all(|covered| !covered))
 }
 
 /// Size of a value of a field's type in bytes without padding, where the path tells it.
@@ -433,16 +469,19 @@ impl Shapes<'_> {
                     .iter()
                     .map(|f| self.field(f.name(), f.ty(), f.custom_attributes()))
                     .collect(),
+                layout: self.layout(info.ty()),
                 has_default: self.has_default(info.ty()),
             },
             TypeInfo::TupleStruct(info) => Shape::Struct {
                 kind: StructKind::TupleStruct,
                 fields: self.unnamed(info.iter()),
+                layout: self.layout(info.ty()),
                 has_default: self.has_default(info.ty()),
             },
             TypeInfo::Tuple(info) => Shape::Struct {
                 kind: StructKind::Tuple,
                 fields: self.unnamed(info.iter()),
+                layout: None,
                 has_default: Note(false),
             },
             TypeInfo::List(info) => Shape::List(self.part("[]", &info.item_ty())),
@@ -455,7 +494,13 @@ impl Shapes<'_> {
                 self.part("value", &info.value_ty()),
             ),
             TypeInfo::Enum(info) => {
-                Shape::Enum(info.iter().map(|variant| self.variant(variant)).collect())
+                let ty = *info.ty();
+                let bare = info.iter().all(|v| matches!(v, VariantInfo::Unit(_)));
+                let variants = info.iter().map(|variant| {
+                    let tag = bare.then(|| self.tag(&ty, variant.name())).flatten();
+                    self.variant(variant, tag)
+                });
+                Shape::Enum(variants.collect())
             }
             TypeInfo::Opaque(_) => Shape::Opaque,
         };
@@ -466,6 +511,49 @@ impl Shapes<'_> {
     fn has_default(&self, ty: &Type) -> Note<bool> {
         let default = self.registry.get_type_data::<ReflectDefault>(ty.id());
         Note(default.is_some())
+    }
+
+    /// Where the fields of a type's default value lie.
+    fn layout(&self, ty: &Type) -> Option<StructLayout> {
+        let default = self.registry.get_type_data::<ReflectDefault>(ty.id())?;
+        let value = default.default();
+        let value = value.as_partial_reflect();
+        let base = std::ptr::from_ref(value).addr();
+        let place = |field: &dyn PartialReflect| {
+            (std::ptr::from_ref(field).addr() - base, size_of_val(field))
+        };
+        let fields = match value.reflect_ref() {
+            ReflectRef::Struct(value) => (0..value.field_len())
+                .filter_map(|index| value.field_at(index))
+                .map(place)
+                .collect(),
+            ReflectRef::TupleStruct(value) => value.iter_fields().map(place).collect(),
+            _ => return None,
+        };
+        Some(StructLayout {
+            size: size_of_val(value),
+            align: align_of_val(value),
+            fields,
+        })
+    }
+
+    /// The bytes of a variant without fields, of an enum that has no others.
+    fn tag(&self, ty: &Type, variant: &str) -> Option<u128> {
+        let from = self.registry.get_type_data::<ReflectFromReflect>(ty.id())?;
+        let dynamic = DynamicEnum::new(variant.to_owned(), DynamicVariant::Unit);
+        let value = from.from_reflect(&dynamic)?;
+        let size = size_of_val(&*value);
+        let mut bytes = [0_u8; 16];
+        if size <= bytes.len() {
+            // SAFETY: an enum whose variants have no fields is its tag and nothing else,
+            // so that each of its bytes is initialised.
+            unsafe {
+                std::ptr::from_ref(&*value)
+                    .cast::<u8>()
+                    .copy_to_nonoverlapping(bytes.as_mut_ptr(), size);
+            }
+        }
+        Some(u128::from_le_bytes(bytes))
     }
 
     fn field(&mut self, name: &str, ty: &Type, attributes: &CustomAttributes) -> FieldSchema {
@@ -488,7 +576,7 @@ impl Shapes<'_> {
             .collect()
     }
 
-    fn variant(&mut self, variant: &VariantInfo) -> VariantSchema {
+    fn variant(&mut self, variant: &VariantInfo, tag: Option<u128>) -> VariantSchema {
         let (kind, fields) = match variant {
             VariantInfo::Struct(info) => {
                 let fields = info
@@ -503,6 +591,7 @@ impl Shapes<'_> {
             name: variant.name().to_owned(),
             kind,
             fields,
+            tag,
             renamed_from: renamed_from(Some(variant.custom_attributes())),
         }
     }
@@ -524,14 +613,21 @@ fn shape_difference(path: &str, old: &Shape, new: &Shape) -> Option<Difference> 
             Shape::Struct {
                 kind: old_kind,
                 fields: old,
+                layout: old_layout,
                 ..
             },
             Shape::Struct {
                 kind: new_kind,
                 fields: new,
+                layout: new_layout,
                 ..
             },
-        ) if old_kind == new_kind => fields_difference(path, old, new),
+        ) if old_kind == new_kind => fields_difference(path, old, new).or_else(|| {
+            (old_layout != new_layout).then(|| {
+                let change = "lays out its fields differently in memory".to_owned();
+                (path.to_owned(), change)
+            })
+        }),
         (Shape::List(old), Shape::List(new)) | (Shape::Set(old), Shape::Set(new)) => {
             field_difference(path, old, new)
         }
@@ -617,6 +713,9 @@ fn variants_difference(
             let change = "changed how its fields are named".to_owned();
             return Some((place, change));
         }
+        if old.tag != new.tag {
+            return Some((place, "changed its value".to_owned()));
+        }
         fields_difference(&place, &old.fields, &new.fields)
     })
 }
@@ -660,7 +759,12 @@ fn collect_code_holders(path: &str, shape: &Shape, found: &mut HashSet<String>) 
                 found.insert(path.to_owned());
             }
         }
-        Shape::Struct { fields, .. } => fields.iter().for_each(visit),
+        Shape::Struct { fields, layout, .. } => {
+            fields.iter().for_each(&mut visit);
+            if may_hide_pointer(fields, layout.as_ref()) {
+                found.insert(format!("fields of `{path}` that reflection ignores"));
+            }
+        }
         Shape::Enum(variants) => variants.iter().flat_map(|v| &v.fields).for_each(visit),
         Shape::List(item) | Shape::Set(item) | Shape::Array(item, _) => visit(item),
         Shape::Map(key, value) => {
@@ -776,6 +880,34 @@ mod tests {
         assert!(difference.is_some());
     }
 
+    mod one {
+        use super::*;
+        #[derive(Reflect)]
+        #[type_path = "game"]
+        pub enum Mode {
+            Idle = 1,
+            Run = 2,
+        }
+    }
+    mod other {
+        use super::*;
+        #[derive(Reflect)]
+        #[type_path = "game"]
+        pub enum Mode {
+            Idle = 2,
+            Run = 1,
+        }
+    }
+
+    #[test]
+    fn other_values_of_the_same_variants_are_a_difference() {
+        let difference = Schema::of::<one::Mode>().difference(&Schema::of::<other::Mode>());
+        assert_eq!(
+            difference.unwrap().to_string(),
+            "field `Idle` of `game::Mode` changed its value"
+        );
+    }
+
     #[derive(Reflect)]
     struct Tree {
         name: String,
@@ -792,7 +924,8 @@ mod tests {
         #[expect(dead_code, reason = "it only needs a size")]
         script: Option<Box<dyn Fn() + Send + Sync>>,
     }
-    #[derive(Reflect)]
+    #[derive(Reflect, Default)]
+    #[reflect(Default)]
     struct Timed {
         seconds: u32,
         #[reflect(ignore)]
@@ -810,9 +943,13 @@ mod tests {
 
     #[test]
     fn borrowed_text_unknown_types_and_ignored_fields_may_hold_code() {
-        let hidden = ["fields that reflection ignores"];
-        assert_eq!(Schema::of::<Scripted>().parts_that_may_hold_code(), hidden);
-        assert_eq!(Schema::of::<Timed>().parts_that_may_hold_code(), hidden);
+        let hidden = |schema: Schema| {
+            let parts = schema.parts_that_may_hold_code();
+            parts.len() == 1 && parts[0].ends_with("that reflection ignores")
+        };
+        assert!(hidden(Schema::of::<Scripted>()));
+        assert!(hidden(Schema::of::<Timed>()));
+        assert!(hidden(Schema::of::<Vec<Timed>>()), "all the way down");
         assert_eq!(
             Schema::of::<Flagged>().parts_that_may_hold_code(),
             Vec::<String>::new()

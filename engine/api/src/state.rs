@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
-use bevy_ecs::component::Component;
+use bevy_ecs::component::{Component, StorageType};
 use bevy_ecs::event::Event;
 use bevy_ecs::message::{Message, Messages};
 use bevy_ecs::ptr::{Ptr, PtrMut};
@@ -124,7 +124,10 @@ impl StateType {
         Self {
             kind: StateKind::Component,
             stored: TypeId::of::<T>(),
-            schema: Schema::of::<T>(),
+            schema: Schema {
+                sparse: T::STORAGE_TYPE == StorageType::SparseSet,
+                ..Schema::of::<T>()
+            },
             reflected: reflected_types::<T>(),
             declare: |world| {
                 world.register_component::<T>();

@@ -23,6 +23,7 @@ use engine_api::value::Value;
 use engine_api::viewport::Viewport;
 use inspector_protocol::message::LogLevel;
 use inspector_protocol::status::{ComponentCount, Problem, ReloadOutcome, Severity, WorldStatus};
+use inspector_protocol::wire::MAX_FRAME;
 
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::{Artifact, Backend};
@@ -263,7 +264,7 @@ impl Host {
             outbox: outbox.clone(),
             closed: Vec::new(),
             type_images: Vec::new(),
-            declarations: HashMap::new(),
+            kept_types: HashMap::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {
@@ -491,6 +492,7 @@ impl Host {
             outcome: ReloadOutcome::Rejected,
             message: String::new(),
             load_ms: load.as_secs_f64() * 1000.0,
+            migrate_ms: 0.0,
             swap_ms: start.elapsed().as_secs_f64() * 1000.0,
         };
         match result {
@@ -498,8 +500,14 @@ impl Host {
                 previous,
                 retired,
                 took,
+                migration,
+                migrated,
             }) => {
-                report.swap_ms = took.as_secs_f64() * 1000.0;
+                report.migrate_ms = migration.as_secs_f64() * 1000.0;
+                report.swap_ms = (took - migration).as_secs_f64() * 1000.0;
+                for migrated in migrated {
+                    self.outbox.debug(migrated.to_string());
+                }
                 report.outcome = ReloadOutcome::Applied;
                 report.to = Some(key.number);
                 let _ = self.loader.send(LoaderRequest::Retire(retired));
@@ -748,8 +756,19 @@ impl Host {
     }
 }
 
+/// Longest result of a call, in bytes of JSON. A message on the wire has room for more.
+const LONGEST_RESULT: usize = MAX_FRAME / 2;
+
 fn to_json(result: Result<Value, String>) -> Result<String, String> {
-    result.and_then(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))
+    let json = result
+        .and_then(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))?;
+    if json.len() > LONGEST_RESULT {
+        return Err(format!(
+            "the result has {} bytes, over the limit of {LONGEST_RESULT}; return less at once",
+            json.len()
+        ));
+    }
+    Ok(json)
 }
 
 fn describe(error: &dyn std::error::Error) -> String {

@@ -32,6 +32,7 @@ mod log;
 pub mod migrate;
 mod observer;
 pub mod panic;
+pub mod rebuild;
 pub mod registry;
 pub mod runner;
 pub mod state;

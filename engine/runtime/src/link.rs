@@ -118,6 +118,8 @@ pub struct Reloaded {
     pub message: String,
     /// Verify, open, ask what it offers: ms.
     pub load_ms: f64,
+    /// Time values were carried over into new types, in ms.
+    pub migrate_ms: f64,
     /// Time the frame loop lost: ms.
     pub swap_ms: f64,
 }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use engine_api::bevy_ecs::world::World;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
@@ -26,7 +25,7 @@ use crate::host::Outbox;
 use crate::link::{FromHost, Reloaded};
 use crate::panic;
 use crate::registry::{Registry, VersionKey};
-use crate::state;
+use crate::state::{self, KeptType};
 use crate::swap::{self, PreparedVersion, Retired};
 
 /// What the loader is asked to do.
@@ -79,8 +78,8 @@ pub(crate) struct Loader {
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
     /// Code that the component table and reflection point into; kept for ever.
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
-    /// How kept code makes each type known to a world, by identity and schema hash.
-    pub(crate) declarations: HashMap<(TypeId, u64), fn(&mut World)>,
+    /// How kept code knows each type, by identity and schema hash.
+    pub(crate) kept_types: HashMap<(TypeId, u64), KeptType>,
 }
 
 impl Loader {
@@ -138,6 +137,7 @@ impl Loader {
             outcome,
             message,
             load_ms: start.elapsed().as_secs_f64() * 1000.0,
+            migrate_ms: 0.0,
             swap_ms: 0.0,
         };
         let Some(&(_, backend)) = self.modules.iter().find(|(name, _)| name == module) else {
@@ -236,7 +236,8 @@ impl Loader {
             Ok(description) => Ok(PreparedVersion {
                 module: module.to_owned(),
                 key,
-                declare: self.declarations(&description.types),
+                kept: self.kept_types(&description.types),
+                build: loaded.build,
                 description,
             }),
             Err(message) => {
@@ -253,25 +254,29 @@ impl Loader {
         let new = self.registry.learn_types(ids.copied());
         // The first version with a type may have been refused, and the next one have it
         // with another layout under the same identity.
-        let declared = |state| self.declarations.contains_key(&identity(state));
+        let declared = |state| self.kept_types.contains_key(&identity(state));
         new || !description.types.iter().all(declared)
     }
 
     /// Makes code the one that the world and reflection refer to for its types.
     fn keep_types(&mut self, description: ModuleDescription, code: Box<dyn CodeHandle>) {
         for state in &description.types {
-            self.declarations
+            self.kept_types
                 .entry(identity(state))
-                .or_insert(state.declare);
+                .or_insert_with(|| KeptType::of(state));
         }
         self.type_images.push(code);
     }
 
-    /// Makes those of `types` known to a world that kept code stands for.
-    fn declarations(&self, types: &[StateType]) -> Vec<fn(&mut World)> {
+    /// How kept code knows each of `types`; code that the world never refers to stands
+    /// for itself.
+    fn kept_types(&self, types: &[StateType]) -> Vec<KeptType> {
         types
             .iter()
-            .filter_map(|state| self.declarations.get(&identity(state)).copied())
+            .map(|state| {
+                let kept = self.kept_types.get(&identity(state)).copied();
+                kept.unwrap_or_else(|| KeptType::of(state))
+            })
             .collect()
     }
 

@@ -7,6 +7,7 @@
 
 mod plan;
 
+use std::fmt;
 use std::ptr::NonNull;
 
 use engine_api::bevy_ecs::entity::Entity;
@@ -59,6 +60,25 @@ pub struct MigrationReport {
     pub removed: usize,
     /// Parts of values that came back from limbo.
     pub restored: usize,
+}
+
+impl fmt::Display for MigrationReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            type_path,
+            values,
+            removed,
+            restored,
+        } = self;
+        write!(f, "{values} values of `{type_path}` migrated")?;
+        if *removed > 0 {
+            write!(f, ", {removed} parts of them kept in limbo")?;
+        }
+        if *restored > 0 {
+            write!(f, ", {restored} parts of them back from limbo")?;
+        }
+        Ok(())
+    }
 }
 
 /// A value that cannot be carried over.

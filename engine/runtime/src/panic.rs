@@ -86,10 +86,11 @@ pub fn take_report() -> Option<PanicReport> {
 /// returns, since it may point into the code that panicked.
 pub fn guard<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
     catch_unwind(AssertUnwindSafe(code)).map_err(|payload| {
-        let message = panic_message(payload.as_ref());
-        // A payload's own drop may panic as well; there is nothing left to report then.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        take_report().unwrap_or(PanicReport {
+        // Before the payload is dropped: that may panic as well.
+        let report = take_report();
+        let message = panic_message(payload);
+        take_report();
+        report.unwrap_or(PanicReport {
             message,
             ..PanicReport::default()
         })

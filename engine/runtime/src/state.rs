@@ -8,21 +8,24 @@ use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use engine_api::bevy_ecs::component::{ComponentCloneBehavior, ComponentId};
+use engine_api::bevy_ecs::component::{ComponentCloneBehavior, ComponentId, ComponentInfo};
 use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::hierarchy::{ChildOf, Children};
 use engine_api::bevy_ecs::name::Name;
 use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
+use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::input::Input;
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
-use engine_api::state::{StateKind, StateType};
+use engine_api::state::{StateKind, StateType, ValueFunctions};
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
 
+use crate::limbo::Limbo;
+use crate::migrate::Side;
 use crate::registry::VersionKey;
 
 /// All state types that modules registered so far, and who brought each component.
@@ -32,13 +35,54 @@ pub struct StateBook {
     engine: HashSet<TypeId>,
     /// Components of the world that a module brought, with that version.
     brought: HashMap<ComponentId, (String, VersionKey)>,
+    /// Parts of values that the running types have no place for.
+    pub(crate) limbo: Limbo,
 }
+
+/// How code that is never unloaded knows a type.
+#[derive(Clone, Copy)]
+pub struct KeptType {
+    /// Makes it known to a world.
+    pub declare: fn(&mut World),
+    /// Reads and makes values; `None` for events.
+    pub values: Option<ValueFunctions>,
+    /// Adds it to a registry.
+    pub reflect: Option<fn(&mut TypeRegistry)>,
+}
+
+impl KeptType {
+    /// A type as `state` knows it, whose code must be kept.
+    pub fn of(state: &StateType) -> Self {
+        Self {
+            declare: state.declare,
+            values: state.values,
+            reflect: state.reflect,
+        }
+    }
+}
+
+/// What a type is called in the book.
+type TypeKey = (StateKind, String);
 
 struct KnownType {
     stored: TypeId,
     schema: Schema,
     hash: u64,
     module: String,
+    kept: KeptType,
+}
+
+/// What a version's type is to the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nobody knew it.
+    New,
+    /// It is as it was.
+    Same,
+    /// Its layout is as it was, its identity or its path is another.
+    Moved(TypeKey),
+    /// Values must be migrated.
+    Changed(TypeKey),
 }
 
 impl Default for StateBook {
@@ -48,52 +92,143 @@ impl Default for StateBook {
             types: HashMap::new(),
             engine,
             brought: HashMap::new(),
+            limbo: Limbo::default(),
         }
     }
 }
 
 impl StateBook {
-    /// Whether a version's types fit the values that are in the world.
+    /// Compares a version's types with those the world knows; one answer per type.
     ///
     /// # Errors
-    /// The first type that does not, its field, and what to do.
-    pub fn check(&self, module: &str, types: &[StateType]) -> Result<(), String> {
-        for new in types {
-            let Some(old) = self.types.get(&(new.kind, new.schema.path.clone())) else {
-                continue;
-            };
-            let kind = new.kind.name();
-            if old.module != module {
-                return Err(format!(
-                    "{kind} `{}` belongs to module `{}`; register it in one module only",
-                    new.schema.path, old.module
-                ));
-            }
-            if old.hash != new.schema.hash() {
-                let what = old.schema.difference(&new.schema).map_or_else(
-                    || format!("`{}` changed", new.schema.path),
-                    |difference| difference.to_string(),
-                );
-                return Err(format!(
-                    "{kind} {what}; the running values do not fit it: revert the edit, or restart \
-                     the host to begin with it"
-                ));
-            }
-            if old.stored != new.stored {
-                return Err(format!(
-                    "{kind} `{}` has another identity though its layout is the same; restart the \
-                     host to begin with it",
-                    new.schema.path
-                ));
-            }
+    /// A type that belongs to another module.
+    pub(crate) fn compare(&self, module: &str, types: &[StateType]) -> Result<Vec<Change>, String> {
+        types
+            .iter()
+            .map(|new| self.compare_one(module, new, types))
+            .collect()
+    }
+
+    fn compare_one(
+        &self,
+        module: &str,
+        new: &StateType,
+        types: &[StateType],
+    ) -> Result<Change, String> {
+        let key = (new.kind, new.schema.path.clone());
+        let taken = |key: &TypeKey| {
+            types
+                .iter()
+                .any(|other| (other.kind, &other.schema.path) == (key.0, &key.1))
+        };
+        let before = new.schema.renamed_from.0.iter();
+        let mut names = before
+            .map(|name| (new.kind, full_path(name, &new.schema.path)))
+            .filter(|key| !taken(key));
+        let found = match self.types.get(&key) {
+            Some(known) => Some((key, known)),
+            None => names.find_map(|key| Some((key.clone(), self.types.get(&key)?))),
+        };
+        let Some((key, known)) = found else {
+            return Ok(Change::New);
+        };
+        if known.module != module {
+            return Err(format!(
+                "{} `{}` belongs to module `{}`; register it in one module only",
+                new.kind.name(),
+                key.1,
+                known.module
+            ));
         }
-        Ok(())
+        Ok(if known.hash != new.schema.hash() {
+            Change::Changed(key)
+        } else if known.stored != new.stored || key.1 != new.schema.path {
+            Change::Moved(key)
+        } else {
+            Change::Same
+        })
+    }
+
+    /// Whether changes need a new world: values have to be carried over, or the world's
+    /// table has the type with another layout.
+    pub(crate) fn needs_rebuild(
+        &self,
+        world: &World,
+        types: &[StateType],
+        changes: &[Change],
+    ) -> bool {
+        let live = live_counts(world);
+        types.iter().zip(changes).any(|(new, change)| {
+            let (Change::Moved(key) | Change::Changed(key)) = change else {
+                return false;
+            };
+            let Some(old) = self.types.get(key).filter(|_| new.values.is_some()) else {
+                return false;
+            };
+            let id = world.components().get_id(old.stored);
+            let registered = id.is_some() && old.stored == new.stored;
+            let has_values = id.is_some_and(|id| live.get(&id).is_some_and(|count| *count > 0));
+            match change {
+                Change::Moved(_) => old.stored != new.stored && has_values,
+                _ => registered || has_values,
+            }
+        })
+    }
+
+    /// What the world holds of a type that changes: its component, and the type as the
+    /// code knows it that brought it.
+    pub(crate) fn old_side(&self, world: &World, key: &TypeKey) -> Option<(ComponentId, Side)> {
+        let known = self.types.get(key)?;
+        let side = Side {
+            schema: known.schema.clone(),
+            values: known.kept.values?,
+            reflect: known.kept.reflect?,
+        };
+        Some((world.components().get_id(known.stored)?, side))
+    }
+
+    /// Makes all types known to a blank world: those of the engine, those of all modules,
+    /// and those of a version in place of the ones that they replace.
+    pub(crate) fn declarations(
+        &self,
+        types: &[(StateType, KeptType)],
+        changes: &[Change],
+    ) -> Vec<fn(&mut World)> {
+        let replaced: HashSet<&TypeKey> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Moved(key) | Change::Changed(key) => Some(key),
+                _ => None,
+            })
+            .collect();
+        let stay = self.types.iter().filter(|(key, _)| !replaced.contains(key));
+        // In a fixed order, so that worlds are alike from run to run.
+        let mut stay: Vec<_> = stay
+            .map(|(key, known)| (&key.1, known.kept.declare))
+            .collect();
+        stay.sort_by_key(|(path, _)| *path);
+        let new = types.iter().map(|(_, kept)| kept.declare);
+        let engine: fn(&mut World) = declare_engine_types;
+        std::iter::once(engine)
+            .chain(stay.into_iter().map(|(_, declare)| declare))
+            .chain(new)
+            .collect()
     }
 
     /// Takes over a version's types. Types it no longer registers stay known, since
     /// their values stay in the world.
-    pub fn adopt(&mut self, module: &str, types: &[StateType]) {
-        for new in types {
+    pub(crate) fn adopt(
+        &mut self,
+        module: &str,
+        types: &[(StateType, KeptType)],
+        changes: &[Change],
+    ) {
+        for change in changes {
+            if let Change::Moved(key) | Change::Changed(key) = change {
+                self.types.remove(key);
+            }
+        }
+        for (new, kept) in types {
             self.types
                 .entry((new.kind, new.schema.path.clone()))
                 .or_insert_with(|| KnownType {
@@ -101,18 +236,51 @@ impl StateBook {
                     hash: new.schema.hash(),
                     schema: new.schema.clone(),
                     module: module.to_owned(),
+                    kept: *kept,
                 });
         }
     }
 
     /// Remembers those types of a version that failed which the world got to know on the
     /// way: its component table keeps their layout, whatever the next version says.
-    pub fn adopt_declared(&mut self, world: &World, module: &str, types: &[StateType]) {
-        for new in types {
-            if world.components().get_id(new.stored).is_some() {
-                self.adopt(module, std::slice::from_ref(new));
+    pub(crate) fn adopt_declared(
+        &mut self,
+        world: &World,
+        module: &str,
+        types: &[(StateType, KeptType)],
+        changes: &[Change],
+    ) {
+        for (index, (new, _)) in types.iter().enumerate() {
+            let known = changes.get(index) != Some(&Change::New);
+            if !known && world.components().get_id(new.stored).is_some() {
+                self.adopt(module, &types[index..=index], &[]);
             }
         }
+    }
+
+    /// The ids that components have after a rebuild.
+    pub(crate) fn renumber(&mut self, new_id: impl Fn(ComponentId) -> Option<ComponentId>) {
+        let brought = std::mem::take(&mut self.brought);
+        self.brought = brought
+            .into_iter()
+            .filter_map(|(old, by)| Some((new_id(old)?, by)))
+            .collect();
+    }
+
+    /// The path of the type that is stored under a component, for people.
+    pub(crate) fn name_of(&self, world: &World, component: ComponentId) -> String {
+        let type_id = world
+            .components()
+            .get_info(component)
+            .and_then(ComponentInfo::type_id);
+        let known = self
+            .types
+            .iter()
+            .find(|(_, known)| Some(known.stored) == type_id);
+        known.map_or_else(
+            || "an unregistered component".to_owned(),
+            |((kind, path), _)| format!("{} `{path}`", kind.name()),
+        )
     }
 
     /// Records that every component the world has learnt since `known` came with a
@@ -195,6 +363,12 @@ impl StateBook {
                 ));
             }
         }
+        let names = names_inside(world, inside);
+        if names > 0 {
+            reasons.push(format!(
+                "{names} values of `Name` borrow their text from it"
+            ));
+        }
         reasons.sort();
         reasons
     }
@@ -233,6 +407,14 @@ impl StateBook {
     }
 }
 
+/// A path that was written without its module means the module of `beside`.
+fn full_path(name: &str, beside: &str) -> String {
+    match beside.rsplit_once("::") {
+        Some((module, _)) if !name.contains("::") => format!("{module}::{name}"),
+        _ => name.to_owned(),
+    }
+}
+
 fn hooks_of(info: &engine_api::bevy_ecs::component::ComponentInfo) -> bool {
     // The hooks' fields are private; their `Debug` prints `Some(0x..)` for each that is set.
     format!("{:?}", info.hooks()).contains("Some")
@@ -250,7 +432,22 @@ pub fn live_counts(world: &World) -> HashMap<ComponentId, u64> {
             }
         }
     }
+    for (component, data) in world.storages().non_sends.iter() {
+        if data.is_present() {
+            *counts.entry(component).or_insert(0) += 1;
+        }
+    }
     counts
+}
+
+/// Names of entities whose text lies in the image: a `Name` made of a literal.
+fn names_inside(world: &World, inside: &dyn Fn(usize) -> bool) -> usize {
+    let Some(mut names) = world.try_query::<&Name>() else {
+        return 0;
+    };
+    let all = names.iter(world);
+    all.filter(|name| inside(name.as_str().as_ptr().addr()))
+        .count()
 }
 
 /// Makes a world know the types that the engine and the ECS themselves put into it.

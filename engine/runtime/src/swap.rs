@@ -3,26 +3,27 @@
 //! Everything that can fail (schemas that do not fit, a panic while systems are
 //! prepared) comes first and is undone; then everything is put into place at once.
 
-use std::collections::HashSet;
+mod entering;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_api::asset::AssetRegistration;
 use engine_api::bevy_ecs::entity::Entity;
-use engine_api::bevy_ecs::observer::Observer;
-use engine_api::bevy_ecs::query::With;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
-use engine_api::module::{ModuleDescription, Stage};
+use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
 use crate::call::{self, CallId};
+use crate::migrate::MigrationReport;
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic;
 use crate::registry::{Registry, VersionKey};
-use crate::runner::{RunnableSystem, SystemFault, VersionSystems};
-use crate::state::StateBook;
+use crate::runner::{SystemFault, VersionSystems};
+use crate::state::{KeptType, StateBook};
+use crate::swap::entering::Entering;
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
 pub struct PreparedVersion {
@@ -32,8 +33,11 @@ pub struct PreparedVersion {
     pub key: VersionKey,
     /// What it offers, systems in their final order.
     pub description: ModuleDescription,
-    /// Makes the types that are new known to the world, with code that stays mapped.
-    pub declare: Vec<fn(&mut World)>,
+    /// How code that stays mapped knows each of its types, in their order.
+    pub kept: Vec<KeptType>,
+    /// Registers what the module offers, once more: systems belong to the world they
+    /// were prepared for.
+    pub build: fn(&mut ModuleBuilder),
 }
 
 /// The active version of a module as the frame thread holds it.
@@ -45,6 +49,7 @@ pub struct ActiveModule {
     systems: VersionSystems,
     observers: Vec<(Entity, Arc<ObserverGate>)>,
     end_frame: Vec<fn(&mut World)>,
+    build: fn(&mut ModuleBuilder),
     /// Shared with the asset loader, which parses off the frame loop.
     assets: Arc<Vec<AssetRegistration>>,
 }
@@ -69,6 +74,10 @@ pub struct Swapped {
     pub retired: Retired,
     /// Time the frame loop lost.
     pub took: Duration,
+    /// The part of it that went into carrying values over.
+    pub migration: Duration,
+    /// What was done to the values of each type that changed.
+    pub migrated: Vec<MigrationReport>,
 }
 
 /// All modules as the frame thread runs them.
@@ -123,6 +132,9 @@ pub fn sort_description(description: &mut ModuleDescription) -> Result<(), Strin
 impl ActiveModules {
     /// Makes a prepared version the active one.
     ///
+    /// Where the layout of a type changed, the world is rebuilt and the values are
+    /// migrated; see [`crate::rebuild`] and [`crate::migrate`].
+    ///
     /// # Errors
     /// Why it does not fit, for people. Nothing of the running version has changed
     /// then.
@@ -140,9 +152,10 @@ impl ActiveModules {
             module,
             key,
             description,
-            declare,
+            kept,
+            build,
         } = prepared;
-        book.check(&module, &description.types)?;
+        let changes = book.compare(&module, &description.types)?;
         if self.get(&module).is_some()
             && let Some(unknown) = book.unknown_values(world, &module)
         {
@@ -156,56 +169,59 @@ impl ActiveModules {
             assets,
             ..
         } = description;
+        let needs_rebuild = book.needs_rebuild(world, &types, &changes);
         let first_function = (systems.len() + observers.len()) as u32;
-        panic::guard(|| declare.iter().for_each(|declare| declare(world))).map_err(|report| {
-            format!(
-                "it panicked while its types were declared: {}",
-                report.summary()
-            )
-        })?;
-        let known = world.components().num_registered();
-        let faults = self.observer_faults.clone();
-        let (mut systems, observers) = {
-            let mut undo = Undo {
-                types: &types,
-                initialized: Vec::new(),
-                spawned: Vec::new(),
-                observers_before: observers_in(world),
-                world,
-            };
-            let _call = call::enter(CallId::new(key.id, 0));
-            let made = panic::guard(|| undo.prepare(systems, observers, key, &faults));
-            let observers = std::mem::take(&mut undo.spawned);
-            match made {
-                Ok(systems) => (systems, observers),
-                Err(report) => {
-                    undo.spawned = observers;
-                    undo.roll_back();
-                    book.attribute(world, known, &module, key);
-                    book.adopt_declared(world, &module, &types);
-                    return Err(format!(
-                        "it panicked while its systems were prepared: {}",
-                        report.summary()
-                    ));
+        let entering = Entering {
+            module: &module,
+            key,
+            types: types.into_iter().zip(kept).collect(),
+            changes,
+            faults: self.observer_faults.clone(),
+        };
+        let offer = (systems, observers);
+        let mut migration = Duration::ZERO;
+        let mut migrated = Vec::new();
+        let runnable = if needs_rebuild {
+            let rebuilt = entering.rebuild(offer, &self.modules, world, book)?;
+            migration = rebuilt.took;
+            migrated = rebuilt.reports;
+            for (slot, again) in self.modules.iter_mut().zip(rebuilt.others) {
+                if let Some(mut again) = again {
+                    again.systems.continue_from(&slot.systems);
+                    slot.systems = again.systems;
+                    slot.observers.iter().for_each(|(_, gate)| gate.close());
+                    slot.observers = again.observers;
                 }
             }
+            if let Some(slot) = self.modules.iter_mut().find(|slot| slot.name == module) {
+                // They stayed behind in the old world.
+                slot.observers.drain(..).for_each(|(_, gate)| gate.close());
+            }
+            rebuilt.runnable
+        } else {
+            entering.prepare_in_place(offer, world, book)?
         };
-        book.attribute(world, known, &module, key);
 
         // From here on nothing can fail.
-        book.adopt(&module, &types);
+        let Entering { types, changes, .. } = entering;
+        book.adopt(&module, &types, &changes);
         let mut active = ActiveModule {
             name: module.clone(),
             key,
             systems: VersionSystems::default(),
-            observers,
-            end_frame: types.iter().filter_map(|state| state.end_frame).collect(),
+            observers: runnable.observers,
+            end_frame: types
+                .iter()
+                .filter_map(|(state, _)| state.end_frame)
+                .collect(),
+            build,
             assets: Arc::new(assets),
         };
+        let mut systems = runnable.systems;
         let previous = registry.activate(&module, key, &functions, first_function);
         let mut retired = Retired {
             functions,
-            types,
+            types: types.into_iter().map(|(state, _)| state).collect(),
             ..Retired::default()
         };
         if let Some(slot) = self.modules.iter_mut().find(|active| active.name == module) {
@@ -232,6 +248,8 @@ impl ActiveModules {
             previous,
             retired,
             took: start.elapsed(),
+            migration,
+            migrated,
         })
     }
 
@@ -313,69 +331,6 @@ fn remove_observers(
         let _ = panic::guard(|| world.despawn(entity));
     }
     let _ = panic::guard(|| world.flush());
-}
-
-/// What preparing a version did to the world, so that it can be taken back.
-struct Undo<'a> {
-    world: &'a mut World,
-    types: &'a [StateType],
-    initialized: Vec<usize>,
-    spawned: Vec<(Entity, Arc<ObserverGate>)>,
-    observers_before: HashSet<Entity>,
-}
-
-/// Entities of all observers.
-fn observers_in(world: &mut World) -> HashSet<Entity> {
-    let mut observers = world.query_filtered::<Entity, With<Observer>>();
-    observers.iter(world).collect()
-}
-
-impl Undo<'_> {
-    /// Runs the version's own code for the first time: registers its types, makes
-    /// the resources that are missing, prepares its systems and observers.
-    fn prepare(
-        &mut self,
-        systems: Vec<(Stage, engine_api::system::SystemConfig)>,
-        observers: Vec<engine_api::observer::ObserverRegistration>,
-        key: VersionKey,
-        faults: &FaultQueue,
-    ) -> VersionSystems {
-        for (index, state) in self.types.iter().enumerate() {
-            (state.declare)(self.world);
-            if (state.initialize)(self.world) {
-                self.initialized.push(index);
-            }
-        }
-        let first_observer = systems.len() as u32;
-        let mut runnable = VersionSystems::default();
-        for (index, (stage, config)) in systems.into_iter().enumerate() {
-            let id = CallId::new(key.id, index as u32);
-            runnable.push(stage, RunnableSystem::initialize(config, id, self.world));
-        }
-        for (index, observer) in observers.into_iter().enumerate() {
-            let id = CallId::new(key.id, first_observer + index as u32);
-            let gate = Arc::new(ObserverGate::new(id, faults.clone()));
-            let entity = (observer.spawn)(self.world, gate.clone());
-            self.spawned.push((entity, gate));
-        }
-        self.world.flush();
-        runnable
-    }
-
-    fn roll_back(self) {
-        for (_, gate) in self.spawned {
-            gate.close();
-        }
-        // One more than was recorded, if an observer panicked while it was spawned.
-        for entity in observers_in(self.world).difference(&self.observers_before) {
-            let _ = panic::guard(|| self.world.despawn(*entity));
-        }
-        for index in self.initialized {
-            // The value's own drop may panic; the others must go all the same.
-            let _ = panic::guard(|| (self.types[index].remove)(self.world));
-        }
-        let _ = panic::guard(|| self.world.flush());
-    }
 }
 
 #[cfg(test)]

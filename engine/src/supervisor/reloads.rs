@@ -424,8 +424,9 @@ impl Supervisor {
             trigger: "external build".to_owned(),
             timings_ms: ReloadTimings {
                 load: report.load_ms,
+                migrate: report.migrate_ms,
                 swap: report.swap_ms,
-                total: report.load_ms + report.swap_ms,
+                total: report.load_ms + report.migrate_ms + report.swap_ms,
                 ..ReloadTimings::default()
             },
             ..ReloadStatus::default()

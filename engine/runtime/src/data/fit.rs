@@ -164,6 +164,7 @@ impl<'s> Run<'_, 's> {
                     kind,
                     fields,
                     has_default,
+                    ..
                 },
                 Data::Struct(parts),
             ) => self.fields(path, type_path, parts, *kind, fields, has_default.0),

@@ -128,6 +128,7 @@ fn messages_from_the_host_arrive_as_they_were_sent() {
             outcome: ReloadOutcome::Applied,
             message: String::new(),
             load_ms: 0.25,
+            migrate_ms: 0.5,
             swap_ms: 1e-3,
         }),
         FromHost::Reloaded(Reloaded {

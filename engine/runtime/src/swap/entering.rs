@@ -1,0 +1,371 @@
+//! A version on its way in: its own code runs for the first time, in the world as it is
+//! or in a new one, and whatever it did is undone if it fails.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine_api::bevy_ecs::component::ComponentId;
+use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::observer::Observer;
+use engine_api::bevy_ecs::query::With;
+use engine_api::bevy_ecs::world::World;
+use engine_api::module::{ModuleBuilder, Stage};
+use engine_api::observer::ObserverRegistration;
+use engine_api::state::StateType;
+use engine_api::system::SystemConfig;
+
+use super::{ActiveModule, sort_description};
+use crate::call::{self, CallId};
+use crate::migrate::{Migration, MigrationReport, Side};
+use crate::observer::{FaultQueue, ObserverGate};
+use crate::panic::{self, PanicReport};
+use crate::rebuild::{ColumnError, RebuildError, RebuildPlan, Rebuilt, Treatment};
+use crate::registry::VersionKey;
+use crate::runner::{RunnableSystem, VersionSystems};
+use crate::state::{Change, KeptType, StateBook};
+
+/// Systems and observers of a version that were not prepared for a world yet.
+pub(super) type Offer = (Vec<(Stage, SystemConfig)>, Vec<ObserverRegistration>);
+
+/// Systems and observers of a version in a world.
+#[derive(Default)]
+pub(super) struct Runnable {
+    pub(super) systems: VersionSystems,
+    pub(super) observers: Vec<(Entity, Arc<ObserverGate>)>,
+}
+
+/// A version that is about to become active.
+pub(super) struct Entering<'a> {
+    pub(super) module: &'a str,
+    pub(super) key: VersionKey,
+    pub(super) types: Vec<(StateType, KeptType)>,
+    pub(super) changes: Vec<Change>,
+    pub(super) faults: FaultQueue,
+}
+
+/// What came of a rebuild.
+pub(super) struct Rebuild {
+    pub(super) runnable: Runnable,
+    /// What the other active modules are now, in their order; `None` for the module that
+    /// is replaced.
+    pub(super) others: Vec<Option<Runnable>>,
+    pub(super) took: Duration,
+    pub(super) reports: Vec<MigrationReport>,
+}
+
+impl Entering<'_> {
+    /// Prepares the version in the running world.
+    pub(super) fn prepare_in_place(
+        &self,
+        offer: Offer,
+        world: &mut World,
+        book: &mut StateBook,
+    ) -> Result<Runnable, String> {
+        let declared = panic::guard(|| {
+            for (_, kept) in &self.types {
+                (kept.declare)(world);
+            }
+        });
+        declared.map_err(|report| {
+            format!(
+                "it panicked while its types were declared: {}",
+                report.summary()
+            )
+        })?;
+        let known = world.components().num_registered();
+        let made = self.enter(offer, world);
+        book.attribute(world, known, self.module, self.key);
+        if made.is_err() {
+            book.adopt_declared(world, self.module, &self.types, &self.changes);
+        }
+        made
+    }
+
+    /// Carries the world over into a new one that has the version's types, and prepares
+    /// all modules there.
+    pub(super) fn rebuild(
+        &self,
+        offer: Offer,
+        modules: &[ActiveModule],
+        world: &mut World,
+        book: &mut StateBook,
+    ) -> Result<Rebuild, String> {
+        let start = Instant::now();
+        let mut migrations: Vec<RefCell<Migration>> = Vec::new();
+        let mut moved: Vec<(ComponentId, &StateType)> = Vec::new();
+        let mut changed: Vec<(ComponentId, &StateType)> = Vec::new();
+        for ((new, _), change) in self.types.iter().zip(&self.changes) {
+            let (Change::Moved(key) | Change::Changed(key)) = change else {
+                continue;
+            };
+            let (Some((component, old)), Some(side)) = (book.old_side(world, key), Side::of(new))
+            else {
+                continue;
+            };
+            if matches!(change, Change::Moved(_)) {
+                moved.push((component, new));
+                continue;
+            }
+            let _call = call::enter(CallId::new(self.key.id, 0));
+            let made = panic::guard(|| Migration::new(old, side, &book.limbo));
+            let made = made.map_err(|report| {
+                format!(
+                    "it panicked while the default value of `{}` was made: {}",
+                    new.schema.path,
+                    report.summary()
+                )
+            })?;
+            changed.push((component, new));
+            migrations.push(RefCell::new(made));
+        }
+        let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        for (component, new) in moved {
+            let to = Some(new.stored);
+            treatments.insert(component, Treatment::Move { to });
+        }
+        for ((component, new), migration) in changed.iter().zip(&migrations) {
+            let make: crate::rebuild::MakeColumn = Box::new(move |entities, from, to| {
+                // SAFETY: a conversion gets as many values of the component, and room for
+                // as many of the new type; the book knows what the component holds.
+                unsafe { migration.borrow_mut().column(entities, from, to) }.map_err(|refusal| {
+                    ColumnError {
+                        entity: refusal.entity,
+                        message: refusal.message,
+                    }
+                })
+            });
+            let to = new.stored;
+            treatments.insert(*component, Treatment::Convert { to, make });
+        }
+        let plan = RebuildPlan {
+            declare: book.declarations(&self.types, &self.changes),
+            treatments,
+        };
+        let rebuilt = {
+            let _call = call::enter(CallId::new(self.key.id, 0));
+            // SAFETY: types that move have the same layout by their schemas; conversions
+            // are migrations of these very types; nothing runs in between but the
+            // preparation of systems.
+            unsafe { Rebuilt::begin(world, plan) }
+        };
+        let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
+        let took = start.elapsed();
+        match self.prepare_all(offer, modules, &mut rebuilt) {
+            Ok((runnable, others, known)) => {
+                for observer in rebuilt.observers().to_vec() {
+                    let new = rebuilt.world();
+                    let bare = new
+                        .get_entity(observer.entity)
+                        .is_ok_and(|entity| entity.archetype().component_count() == 0);
+                    if bare {
+                        new.despawn(observer.entity);
+                    }
+                }
+                let done = migrations.into_iter().map(RefCell::into_inner);
+                let (limbo, reports): (Vec<_>, Vec<_>) = done.map(Migration::into_changes).unzip();
+                limbo
+                    .into_iter()
+                    .for_each(|changes| book.limbo.apply(changes));
+                book.renumber(|old| rebuilt.new_id(old));
+                book.attribute(rebuilt.world(), known, self.module, self.key);
+                // Old values are dropped by the code that made them, which may panic;
+                // they are gone all the same.
+                let _ = rebuilt.commit(world);
+                Ok(Rebuild {
+                    runnable,
+                    others,
+                    took,
+                    reports,
+                })
+            }
+            Err(message) => {
+                let _ = rebuilt.roll_back(world);
+                Err(message)
+            }
+        }
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "this module's and the others', and what was known"
+    )]
+    fn prepare_all(
+        &self,
+        offer: Offer,
+        modules: &[ActiveModule],
+        rebuilt: &mut Rebuilt,
+    ) -> Result<(Runnable, Vec<Option<Runnable>>, usize), String> {
+        let world = rebuilt.world();
+        let known = world.components().num_registered();
+        let runnable = self.enter(offer, world)?;
+        let mut others = Vec::new();
+        for active in modules {
+            if active.name == self.module {
+                others.push(None);
+                continue;
+            }
+            let again = again(active, world, &self.faults).map_err(|message| {
+                format!(
+                    "module `{}` could not be carried over into the rebuilt world: {message}",
+                    active.name
+                )
+            })?;
+            others.push(Some(again));
+        }
+        Ok((runnable, others, known))
+    }
+
+    /// Runs the version's own code for the first time: makes its types known and the
+    /// resources that are missing, prepares its systems and observers. What it did is
+    /// undone if it panics.
+    fn enter(&self, offer: Offer, world: &mut World) -> Result<Runnable, String> {
+        let mut undo = Undo {
+            types: &self.types,
+            initialized: Vec::new(),
+            spawned: Vec::new(),
+            observers_before: observers_in(world),
+            world,
+        };
+        let _call = call::enter(CallId::new(self.key.id, 0));
+        let made = panic::guard(|| {
+            undo.initialize();
+            undo.prepare(offer, self.key, &self.faults)
+        });
+        match made {
+            Ok(systems) => Ok(Runnable {
+                systems,
+                observers: undo.spawned,
+            }),
+            Err(report) => {
+                undo.roll_back();
+                Err(prepare_failed(&report))
+            }
+        }
+    }
+}
+
+fn prepare_failed(report: &PanicReport) -> String {
+    format!(
+        "it panicked while its systems were prepared: {}",
+        report.summary()
+    )
+}
+
+/// Prepares an active module for a new world.
+fn again(
+    active: &ActiveModule,
+    world: &mut World,
+    faults: &FaultQueue,
+) -> Result<Runnable, String> {
+    let _call = call::enter(CallId::new(active.key.id, 0));
+    let description = panic::guard(|| {
+        let mut builder = ModuleBuilder::new();
+        (active.build)(&mut builder);
+        builder.finish()
+    });
+    let mut description = description.map_err(|report| report.summary())?;
+    sort_description(&mut description)?;
+    let mut undo = Undo {
+        types: &[],
+        initialized: Vec::new(),
+        spawned: Vec::new(),
+        observers_before: HashSet::new(),
+        world,
+    };
+    let offer = (description.systems, description.observers);
+    let systems = panic::guard(|| undo.prepare(offer, active.key, faults))
+        .map_err(|report| prepare_failed(&report))?;
+    Ok(Runnable {
+        systems,
+        observers: undo.spawned,
+    })
+}
+
+/// Why a world could not be rebuilt, in the words of the game.
+fn explain(error: &RebuildError, world: &World, book: &StateBook) -> String {
+    match error {
+        RebuildError::Conversion {
+            component,
+            entity,
+            message,
+        } => format!(
+            "{} of entity {entity} cannot be carried over: {message}",
+            book.name_of(world, *component)
+        ),
+        RebuildError::Undeclared {
+            component,
+            size,
+            count,
+            ..
+        } => format!(
+            "the world holds {count} values of {} ({size} bytes) that nobody registered, so they              cannot be carried over into the new layout; register it (`m.component::<T>()`)",
+            book.name_of(world, *component)
+        ),
+        error => format!("the world could not be rebuilt for its new types: {error}"),
+    }
+}
+
+/// What preparing a version did to the world, so that it can be taken back.
+struct Undo<'a> {
+    world: &'a mut World,
+    types: &'a [(StateType, KeptType)],
+    initialized: Vec<usize>,
+    spawned: Vec<(Entity, Arc<ObserverGate>)>,
+    observers_before: HashSet<Entity>,
+}
+
+/// Entities of all observers.
+fn observers_in(world: &mut World) -> HashSet<Entity> {
+    let mut observers = world.query_filtered::<Entity, With<Observer>>();
+    observers.iter(world).collect()
+}
+
+impl Undo<'_> {
+    fn initialize(&mut self) {
+        for (index, (state, _)) in self.types.iter().enumerate() {
+            (state.declare)(self.world);
+            if (state.initialize)(self.world) {
+                self.initialized.push(index);
+            }
+        }
+    }
+
+    fn prepare(
+        &mut self,
+        (systems, observers): Offer,
+        key: VersionKey,
+        faults: &FaultQueue,
+    ) -> VersionSystems {
+        let first_observer = systems.len() as u32;
+        let mut runnable = VersionSystems::default();
+        for (index, (stage, config)) in systems.into_iter().enumerate() {
+            let id = CallId::new(key.id, index as u32);
+            runnable.push(stage, RunnableSystem::initialize(config, id, self.world));
+        }
+        for (index, observer) in observers.into_iter().enumerate() {
+            let id = CallId::new(key.id, first_observer + index as u32);
+            let gate = Arc::new(ObserverGate::new(id, faults.clone()));
+            let entity = (observer.spawn)(self.world, gate.clone());
+            self.spawned.push((entity, gate));
+        }
+        self.world.flush();
+        runnable
+    }
+
+    fn roll_back(self) {
+        for (_, gate) in self.spawned {
+            gate.close();
+        }
+        // One more than was recorded, if an observer panicked while it was spawned.
+        for entity in observers_in(self.world).difference(&self.observers_before) {
+            let _ = panic::guard(|| self.world.despawn(*entity));
+        }
+        for index in self.initialized {
+            // The value's own drop may panic; the others must go all the same.
+            let _ = panic::guard(|| (self.types[index].0.remove)(self.world));
+        }
+        let _ = panic::guard(|| self.world.flush());
+    }
+}
