@@ -38,6 +38,7 @@
 //! | [`system`] | turning functions and tuples into systems with order and conditions |
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
+//! | [`hook`] | what a module does when its versions change |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -49,6 +50,7 @@ extern crate self as engine_api;
 pub mod abi;
 pub mod asset;
 pub mod function;
+pub mod hook;
 pub mod input;
 pub mod log;
 pub mod module;

@@ -14,6 +14,7 @@ use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, TypeRegi
 
 use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
+use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
 use crate::observer::ObserverRegistration;
 use crate::schema::{Schema, reflected_types};
@@ -120,6 +121,8 @@ pub struct ModuleDescription {
     /// What is wrong with the registrations themselves; a version with errors is
     /// rejected.
     pub errors: Vec<String>,
+    /// What the module does when versions change.
+    pub hooks: Hooks,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -301,6 +304,41 @@ impl ModuleBuilder {
             return self;
         }
         self.description.functions.push(function.register(name));
+        self
+    }
+
+    /// Runs in this version when the next one is about to replace it: bytes for that
+    /// one's [`ModuleBuilder::on_load`]. An error keeps this version. See [`crate::hook`].
+    pub fn on_unload<R: HookResult<Vec<u8>>>(
+        &mut self,
+        hook: impl Fn(&mut World) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_on_unload(hook);
+        self.check(set)
+    }
+
+    /// Runs when this version gets in, with what the version before left; `None` for the
+    /// first version. An error refuses this version. See [`crate::hook`].
+    pub fn on_load<R: HookResult<()>>(
+        &mut self,
+        hook: impl Fn(&mut World, Option<Unloaded>) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_on_load(hook);
+        self.check(set)
+    }
+
+    /// Runs once when this version has replaced another, after the values of changed
+    /// types were migrated. An error refuses this version. See [`crate::hook`].
+    pub fn after_reload<R: HookResult<()>>(
+        &mut self,
+        hook: impl Fn(&mut World, Reload) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_after_reload(hook);
+        self.check(set)
+    }
+
+    fn check(&mut self, registered: Result<(), String>) -> &mut Self {
+        self.description.errors.extend(registered.err());
         self
     }
 
