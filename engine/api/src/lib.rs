@@ -39,6 +39,7 @@
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`hook`] | what a module does when its versions change |
+//! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -52,6 +53,7 @@ pub mod asset;
 pub mod function;
 pub mod hook;
 pub mod input;
+pub mod keep;
 pub mod log;
 pub mod module;
 pub mod observer;

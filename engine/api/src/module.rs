@@ -1,6 +1,6 @@
 //! The module builder and the description it collects.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
+use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
 use crate::observer::ObserverRegistration;
 use crate::schema::{Schema, reflected_types};
 use crate::system::{IntoSystems, SystemConfig, Trigger};
@@ -105,6 +106,28 @@ pub struct StateType {
     pub end_frame: Option<fn(&mut World)>,
 }
 
+impl StateType {
+    /// Describes a component type.
+    pub fn component<T>() -> Self
+    where
+        T: Component + Reflect + Typed + GetTypeRegistration,
+    {
+        Self {
+            kind: StateKind::Component,
+            stored: TypeId::of::<T>(),
+            schema: Schema::of::<T>(),
+            reflected: reflected_types::<T>(),
+            declare: |world| {
+                world.register_component::<T>();
+            },
+            initialize: |_| false,
+            remove: |_| {},
+            reflect: Some(TypeRegistry::register::<T>),
+            end_frame: None,
+        }
+    }
+}
+
 /// Everything a module registered, in order.
 #[derive(Default)]
 pub struct ModuleDescription {
@@ -123,6 +146,8 @@ pub struct ModuleDescription {
     pub errors: Vec<String>,
     /// What the module does when versions change.
     pub hooks: Hooks,
+    /// Statics whose values lie in the world.
+    pub keeps: Vec<KeepRegistration>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -149,19 +174,7 @@ impl ModuleBuilder {
     where
         T: Component + Reflect + Typed + GetTypeRegistration,
     {
-        self.state(StateType {
-            kind: StateKind::Component,
-            stored: TypeId::of::<T>(),
-            schema: Schema::of::<T>(),
-            reflected: reflected_types::<T>(),
-            declare: |world| {
-                world.register_component::<T>();
-            },
-            initialize: |_| false,
-            remove: |_| {},
-            reflect: Some(TypeRegistry::register::<T>),
-            end_frame: None,
-        })
+        self.state(StateType::component::<T>())
     }
 
     /// A resource, made from its `Default` (or `FromWorld`) if the world has none yet.
@@ -248,10 +261,13 @@ impl ModuleBuilder {
 
     /// Systems of a stage, in order.
     pub fn systems<M>(&mut self, stage: Stage, systems: impl IntoSystems<M>) -> &mut Self {
-        let systems = systems.into_systems().into_vec();
-        self.description
-            .systems
-            .extend(systems.into_iter().map(|system| (stage, system)));
+        for mut system in systems.into_systems().into_vec() {
+            let others = self.description.systems.iter();
+            system.occurrence = 1 + others
+                .filter(|(_, other)| other.name == system.name)
+                .count();
+            self.description.systems.push((stage, system));
+        }
         self
     }
 
@@ -284,9 +300,12 @@ impl ModuleBuilder {
         I: IntoObserverSystem<E, M>,
         I::System: Sync,
     {
+        let others = self.description.observers.iter();
+        let name = type_name::<I>();
+        let occurrence = 1 + others.filter(|other| other.name == name).count();
         self.description
             .observers
-            .push(ObserverRegistration::new(observer));
+            .push(ObserverRegistration::new(observer, occurrence));
         self
     }
 
@@ -335,6 +354,23 @@ impl ModuleBuilder {
     ) -> &mut Self {
         let set = self.description.hooks.set_after_reload(hook);
         self.check(set)
+    }
+
+    /// A static declared with [`keep_static!`](crate::keep_static), whose value survives
+    /// reloads.
+    pub fn keep<T: KeepValue>(&mut self, keep: &'static KeepStatic<T>) -> &mut Self {
+        let registration = KeepRegistration::new(keep);
+        if self
+            .description
+            .keeps
+            .iter()
+            .any(|other| other.key == registration.key)
+        {
+            let error = format!("`{}` is registered twice; remove one `keep`", keep.key());
+            return self.check(Err(error));
+        }
+        self.description.keeps.push(registration);
+        self.component::<Kept<T>>()
     }
 
     fn check(&mut self, registered: Result<(), String>) -> &mut Self {
