@@ -39,6 +39,8 @@
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
+//! | [`hook`] | what a module does when its versions change |
+//! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -50,7 +52,9 @@ extern crate self as engine_api;
 pub mod abi;
 pub mod asset;
 pub mod function;
+pub mod hook;
 pub mod input;
+pub mod keep;
 pub mod log;
 pub mod module;
 pub mod observer;

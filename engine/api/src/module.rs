@@ -1,5 +1,6 @@
 //! The module builder and the description it collects.
 
+use std::any::type_name;
 use std::time::Duration;
 
 use bevy_ecs::component::Component;
@@ -7,12 +8,14 @@ use bevy_ecs::event::{Event, EventPattern};
 use bevy_ecs::message::Message;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::IntoObserverSystem;
-use bevy_ecs::world::FromWorld;
+use bevy_ecs::world::{FromWorld, World};
 use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, Typed};
 
 use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
+use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
+use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
 use crate::observer::ObserverRegistration;
 use crate::state::StateType;
 use crate::system::{IntoSystems, SystemConfig, Trigger};
@@ -70,6 +73,10 @@ pub struct ModuleDescription {
     /// What is wrong with the registrations themselves; a version with errors is
     /// rejected.
     pub errors: Vec<String>,
+    /// What the module does when versions change.
+    pub hooks: Hooks,
+    /// Statics whose values lie in the world.
+    pub keeps: Vec<KeepRegistration>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -145,10 +152,13 @@ impl ModuleBuilder {
 
     /// Systems of a stage, in order.
     pub fn systems<M>(&mut self, stage: Stage, systems: impl IntoSystems<M>) -> &mut Self {
-        let systems = systems.into_systems().into_vec();
-        self.description
-            .systems
-            .extend(systems.into_iter().map(|system| (stage, system)));
+        for mut system in systems.into_systems().into_vec() {
+            let others = self.description.systems.iter();
+            system.occurrence = 1 + others
+                .filter(|(_, other)| other.name == system.name)
+                .count();
+            self.description.systems.push((stage, system));
+        }
         self
     }
 
@@ -181,9 +191,12 @@ impl ModuleBuilder {
         I: IntoObserverSystem<E, M>,
         I::System: Sync,
     {
+        let others = self.description.observers.iter();
+        let name = type_name::<I>();
+        let occurrence = 1 + others.filter(|other| other.name == name).count();
         self.description
             .observers
-            .push(ObserverRegistration::new(observer));
+            .push(ObserverRegistration::new(observer, occurrence));
         self
     }
 
@@ -201,6 +214,58 @@ impl ModuleBuilder {
             return self;
         }
         self.description.functions.push(function.register(name));
+        self
+    }
+
+    /// Runs in this version when the next one is about to replace it: bytes for that
+    /// one's [`ModuleBuilder::on_load`]. An error keeps this version. See [`crate::hook`].
+    pub fn on_unload<R: HookResult<Vec<u8>>>(
+        &mut self,
+        hook: impl Fn(&mut World) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_on_unload(hook);
+        self.check(set)
+    }
+
+    /// Runs when this version gets in, with what the version before left; `None` for the
+    /// first version. An error refuses this version. See [`crate::hook`].
+    pub fn on_load<R: HookResult<()>>(
+        &mut self,
+        hook: impl Fn(&mut World, Option<Unloaded>) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_on_load(hook);
+        self.check(set)
+    }
+
+    /// Runs once when this version has replaced another, after the values of changed
+    /// types were migrated. An error refuses this version. See [`crate::hook`].
+    pub fn after_reload<R: HookResult<()>>(
+        &mut self,
+        hook: impl Fn(&mut World, Reload) -> R + Send + Sync + 'static,
+    ) -> &mut Self {
+        let set = self.description.hooks.set_after_reload(hook);
+        self.check(set)
+    }
+
+    /// A static declared with [`keep_static!`](crate::keep_static), whose value survives
+    /// reloads.
+    pub fn keep<T: KeepValue>(&mut self, keep: &'static KeepStatic<T>) -> &mut Self {
+        let registration = KeepRegistration::new(keep);
+        if self
+            .description
+            .keeps
+            .iter()
+            .any(|other| other.key == registration.key)
+        {
+            let error = format!("`{}` is registered twice; remove one `keep`", keep.key());
+            return self.check(Err(error));
+        }
+        self.description.keeps.push(registration);
+        self.component::<Kept<T>>()
+    }
+
+    fn check(&mut self, registered: Result<(), String>) -> &mut Self {
+        self.description.errors.extend(registered.err());
         self
     }
 

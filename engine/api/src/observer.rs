@@ -22,6 +22,8 @@ use bevy_ecs::world::unsafe_world_cell::UnsafeWorldCell;
 use bevy_ecs::world::{DeferredWorld, World};
 
 use crate::function::panic_message;
+use crate::keep;
+use crate::system::keep_name;
 
 /// Stands around every call of an observer. Implemented by the engine.
 pub trait CallGate: Send + Sync {
@@ -45,7 +47,8 @@ pub struct ObserverRegistration {
 
 impl ObserverRegistration {
     /// Describes `observer`.
-    pub(crate) fn new<E, M, I>(observer: I) -> Self
+    /// `occurrence` tells observers of one name apart, from 1.
+    pub(crate) fn new<E, M, I>(observer: I, occurrence: usize) -> Self
     where
         E: EventPattern,
         I: IntoObserverSystem<E, M>,
@@ -60,7 +63,10 @@ impl ObserverRegistration {
                     gate,
                     failed: false,
                 };
-                world.spawn(Observer::new::<E, _, _>(gated)).id()
+                // Spawning initialises the system.
+                keep::naming(&keep_name(type_name::<I>(), occurrence), || {
+                    world.spawn(Observer::new::<E, _, _>(gated)).id()
+                })
             }),
         }
     }
@@ -199,17 +205,20 @@ mod tests {
     #[test]
     fn calls_are_counted_panics_contained_and_paused_observers_left_alone() {
         assert_eq!(
-            run(Recorder::default(), ObserverRegistration::new(count)),
+            run(Recorder::default(), ObserverRegistration::new(count, 1)),
             (1, vec![None])
         );
         assert_eq!(
-            run(Recorder::default(), ObserverRegistration::new(fail)),
+            run(Recorder::default(), ObserverRegistration::new(fail, 1)),
             (0, vec![Some("broken".into())])
         );
         let paused = Recorder {
             paused: true,
             ..Recorder::default()
         };
-        assert_eq!(run(paused, ObserverRegistration::new(count)), (0, vec![]));
+        assert_eq!(
+            run(paused, ObserverRegistration::new(count, 1)),
+            (0, vec![])
+        );
     }
 }

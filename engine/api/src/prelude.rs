@@ -18,7 +18,10 @@ pub use bevy_reflect::prelude::{
     FromReflect, PartialReflect, Reflect, ReflectDefault, ReflectFromReflect, TypePath,
 };
 
+pub use crate::hook::{Reload, Unloaded};
 pub use crate::input::{Input, Key, MouseButton};
+pub use crate::keep::Keep;
+pub use crate::keep_static;
 pub use crate::log;
 pub use crate::module::{
     ModuleBuilder,

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use bevy_ecs::schedule::{BoxedCondition, SystemCondition};
 use bevy_ecs::system::{BoxedSystem, IntoSystem, System};
+use bevy_ecs::world::World;
 
 use crate::input::Key;
+use crate::keep;
 
 /// A system and everything that says when it runs.
 pub struct SystemConfig {
@@ -33,6 +35,69 @@ pub struct SystemConfig {
     pub before: Vec<TypeId>,
     /// Systems of the same stage that must run before it.
     pub after: Vec<TypeId>,
+    /// Which of the module's systems of this name it is, from 1. Closures of one function have
+    /// one name, and a function may be registered more than once.
+    pub occurrence: usize,
+    /// Types of the function's parameters as the compiler writes them.
+    pub parameters: String,
+}
+
+impl SystemConfig {
+    /// Initialises the system and its conditions for a world: registers what they use, and puts
+    /// what the system keeps into the world (see [`crate::keep`]).
+    ///
+    /// # Panics
+    /// If parameters of the system conflict, or if code of the module panics, which makes the
+    /// initial values of `Local` and `Keep` here.
+    pub fn initialize(&mut self, world: &mut World) {
+        let name = keep_name(&self.name, self.occurrence);
+        keep::naming(&name, || self.system.initialize(world));
+        for (index, condition) in self.conditions.iter_mut().enumerate() {
+            let name = format!("{name}?{index}");
+            keep::naming(&name, || condition.initialize(world));
+        }
+    }
+
+    /// Types of the system's own `Local` parameters, whose values do not survive a reload:
+    /// `["u32"]`. Does not see those inside of parameters that are made of others.
+    ///
+    /// For advice to people: it goes by the names that the compiler writes.
+    pub fn locals(&self) -> Vec<&str> {
+        locals_in(&self.parameters)
+    }
+}
+
+/// What the kept values of a system or observer are named by.
+pub(crate) fn keep_name(name: &str, occurrence: usize) -> String {
+    match occurrence {
+        0 | 1 => name.to_owned(),
+        _ => format!("{name}@{occurrence}"),
+    }
+}
+
+fn locals_in(parameters: &str) -> Vec<&str> {
+    const LOCAL: &str = "bevy_ecs::system::system_param::Local<";
+    let found = parameters.match_indices(LOCAL).filter_map(|(at, _)| {
+        let inner = &parameters[at + LOCAL.len()..];
+        // Compilers write the lifetime or leave it out.
+        let inner = match inner.strip_prefix('\'') {
+            Some(lifetime) => lifetime.split_once(", ")?.1,
+            None => inner,
+        };
+        let mut depth = 1_usize;
+        let end = inner.char_indices().find_map(|(index, character)| {
+            match character {
+                '<' | '(' | '[' => depth += 1,
+                // Not the arrow of a function pointer.
+                '>' if inner[..index].ends_with('-') => {}
+                '>' | ')' | ']' => depth -= 1,
+                _ => {}
+            }
+            (depth == 0).then_some(index)
+        })?;
+        Some(&inner[..end])
+    });
+    found.collect()
 }
 
 /// What makes a system run.
@@ -140,6 +205,8 @@ where
             trigger: Trigger::Frame,
             before: Vec::new(),
             after: Vec::new(),
+            occurrence: 1,
+            parameters: type_name::<M>().to_owned(),
         }])
     }
 }
@@ -219,6 +286,7 @@ pub fn sort_systems(systems: Vec<SystemConfig>) -> Result<Vec<SystemConfig>, Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prelude::{Children, Commands, Local, ParamSet, Query};
 
     fn first() {}
     fn second() {}
@@ -257,6 +325,28 @@ mod tests {
             (first, (second, third).chain()).into_systems(),
             &["first", "second", "third"],
         );
+    }
+
+    type Callback = Option<fn(u8) -> [u8; 2]>;
+    fn locals(
+        _: Local<u32>,
+        _: Query<&Children>,
+        _: Local<Callback>,
+        _: ParamSet<(Commands, Local<bool>)>,
+    ) {
+    }
+
+    #[test]
+    fn locals_are_seen() {
+        let found = |configs: SystemConfigs| {
+            let system = configs.into_vec().remove(0);
+            system.locals().join("; ")
+        };
+        assert_eq!(
+            found(locals.into_systems()),
+            "u32; core::option::Option<fn(u8) -> [u8; 2]>; bool"
+        );
+        assert_eq!(found(first.into_systems()), "");
     }
 
     #[test]
