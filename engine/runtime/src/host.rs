@@ -5,8 +5,8 @@
 //! it has for others goes into a bounded channel, and is dropped and counted when
 //! that is full.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -265,6 +265,7 @@ impl Host {
             closed: Vec::new(),
             type_images: Vec::new(),
             kept_types: HashMap::new(),
+            linted: HashSet::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {

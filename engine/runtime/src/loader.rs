@@ -80,6 +80,8 @@ pub(crate) struct Loader {
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
     /// How kept code knows each type, by identity and schema hash.
     pub(crate) kept_types: HashMap<(TypeId, u64), KeptType>,
+    /// Systems that people were told about.
+    pub(crate) linted: HashSet<String>,
 }
 
 impl Loader {
@@ -186,22 +188,30 @@ impl Loader {
             .reserve(module)
             .ok_or_else(|| rejected(format!("there is no module `{module}`")))?;
         let (loaded, described) = match describe(key, &loaded) {
-            Ok(first) if self.brings_new_types(&first) => {
-                match self.backends[backend].load_again(module) {
+            Ok(mut first) => {
+                let checked = check(key, &loaded, &mut first);
+                let again = if self.brings_new_types(&first) {
+                    self.backends[backend].load_again(module)
+                } else {
                     // The world never refers to such code.
-                    None => (loaded, Ok(first)),
+                    None
+                };
+                match again {
+                    None => (loaded, checked.map(|()| first)),
                     Some(again) => {
                         self.keep_types(first, loaded.code);
                         let again = again.map_err(|error| {
                             self.registry.reject(module, key);
                             rejected(error.to_string())
                         })?;
-                        let second = describe(key, &again);
+                        let second = describe(key, &again).and_then(|mut second| {
+                            check(key, &again, &mut second)?;
+                            Ok(second)
+                        });
                         (again, second)
                     }
                 }
             }
-            Ok(first) => (loaded, Ok(first)),
             Err(message) => {
                 // Nobody knows which types it showed to reflection before it failed.
                 let code = Box::new(Unsure(loaded.code));
@@ -209,19 +219,12 @@ impl Loader {
             }
         };
         let described = described.and_then(|mut description| {
-            // Systems belong to the first world they are prepared for, so the check
-            // gets a description of its own.
-            let for_check = describe(key, &loaded)?;
-            let _call = call::enter(CallId::new(key.id, 0));
-            panic::guard(|| state::check_registrations(for_check)).map_err(|report| {
-                format!(
-                    "it panicked while its systems were checked: {}",
-                    report.summary()
-                )
-            })??;
             swap::sort_description(&mut description)?;
             Ok(description)
         });
+        if let Ok(description) = &described {
+            self.lint(module, description);
+        }
         let names = described.as_ref().map(swap::function_names);
         let names = names.unwrap_or_default();
         self.outbox.offer(FromHost::Names {
@@ -243,6 +246,21 @@ impl Loader {
             Err(message) => {
                 self.registry.reject(module, key);
                 Err(rejected(message))
+            }
+        }
+    }
+
+    /// Says what a reload will surprise people with; each thing once.
+    fn lint(&mut self, module: &str, description: &ModuleDescription) {
+        for (_, system) in &description.systems {
+            let locals = system.locals();
+            if !locals.is_empty() && self.linted.insert(system.name.clone()) {
+                self.outbox.warn(format!(
+                    "Module '{module}': `Local<{}>` of system `{}` starts anew at each reload; \
+                     `Keep` goes on",
+                    locals.join(">`, `Local<"),
+                    system.name
+                ));
             }
         }
     }
@@ -361,6 +379,27 @@ fn describe(key: VersionKey, loaded: &LoadedCode) -> Result<ModuleDescription, S
     } else {
         Err(description.errors.join("; "))
     }
+}
+
+/// Prepares the systems of a version for a world of their own, to see that it registers
+/// what it uses. Adds the types of what its systems keep.
+fn check(
+    key: VersionKey,
+    loaded: &LoadedCode,
+    description: &mut ModuleDescription,
+) -> Result<(), String> {
+    // Systems belong to the first world they are prepared for, so the check gets a
+    // description of its own.
+    let for_check = describe(key, loaded)?;
+    let _call = call::enter(CallId::new(key.id, 0));
+    let kept = panic::guard(|| state::check_registrations(for_check)).map_err(|report| {
+        format!(
+            "it panicked while its systems were checked: {}",
+            report.summary()
+        )
+    })??;
+    description.types.extend(kept);
+    Ok(())
 }
 
 /// Drops what versions left behind. That runs code of theirs (the values of a

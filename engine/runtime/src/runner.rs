@@ -59,10 +59,7 @@ impl RunnableSystem {
     /// Prepares a system for a world: registers what it uses. Module code may run
     /// and may panic.
     pub fn initialize(mut config: SystemConfig, id: CallId, world: &mut World) -> Self {
-        config.system.initialize(world);
-        for condition in &mut config.conditions {
-            condition.initialize(world);
-        }
+        config.initialize(world);
         Self {
             config,
             id,

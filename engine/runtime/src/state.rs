@@ -17,6 +17,7 @@ use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::input::Input;
+use engine_api::keep::{self, KeepKey, KeptTypes};
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
@@ -60,6 +61,9 @@ impl KeptType {
         }
     }
 }
+
+/// How the paths of kept values' types begin.
+const KEPT: &str = "engine_api::keep::Kept<";
 
 /// What a type is called in the book.
 type TypeKey = (StateKind, String);
@@ -132,7 +136,9 @@ impl StateBook {
         let Some((key, known)) = found else {
             return Ok(Change::New);
         };
-        if known.module != module {
+        // `Kept<u32>` belongs to everybody who keeps numbers.
+        let shared = key.1.starts_with(KEPT) && known.hash == new.schema.hash();
+        if known.module != module && !shared {
             return Err(format!(
                 "{} `{}` belongs to module `{}`; register it in one module only",
                 new.kind.name(),
@@ -185,6 +191,25 @@ impl StateBook {
             reflect: known.kept.reflect?,
         };
         Some((world.components().get_id(known.stored)?, side))
+    }
+
+    /// Components of types that stay as they are and whose values own something, with how
+    /// they are read and made.
+    pub(crate) fn owning(&self, world: &World, changes: &[Change]) -> Vec<(ComponentId, Side)> {
+        let changed = |key: &TypeKey| {
+            changes.iter().any(|change| match change {
+                Change::Moved(old) | Change::Changed(old) => old == key,
+                _ => false,
+            })
+        };
+        let owning = self.types.iter().filter(|(key, known)| {
+            // What reflection does not see, it cannot copy.
+            let complete = known.schema.parts_that_may_hold_code().is_empty();
+            known.schema.needs_drop && complete && !changed(key)
+        });
+        owning
+            .filter_map(|(key, _)| self.old_side(world, key))
+            .collect()
     }
 
     /// Makes all types known to a blank world: those of the engine, those of all modules,
@@ -461,6 +486,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Time>();
     world.register_component::<Input>();
     world.register_component::<Viewport>();
+    keep::declare(world);
 }
 
 /// Types that the engine and the ECS themselves put into worlds.
@@ -477,11 +503,15 @@ fn engine_types(world: &mut World) -> HashSet<TypeId> {
 /// preparing its systems for a world of their own. Runs off the frame loop; takes
 /// the description, since systems belong to the first world they were prepared for.
 ///
+/// Returns the types of values that systems keep (`Keep<T>`): nobody registers those, they
+/// are found here.
+///
 /// # Errors
 /// Which system uses such a type, and what to do.
-pub fn check_registrations(mut description: ModuleDescription) -> Result<(), String> {
+pub fn check_registrations(mut description: ModuleDescription) -> Result<Vec<StateType>, String> {
     let mut world = World::new();
     let mut known = engine_types(&mut world);
+    world.init_resource::<KeptTypes>();
     for state in &description.types {
         (state.declare)(&mut world);
         known.insert(state.stored);
@@ -494,9 +524,10 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
     let mut check = |world: &World, what: &str, name: &str| {
         for (id, info) in world.components().iter_registered() {
             let new = checked.insert(id);
-            let registered = info
-                .type_id()
-                .is_some_and(|type_id| known.contains(&type_id));
+            let kept = world.resource::<KeptTypes>();
+            let registered = info.type_id().is_some_and(|type_id| {
+                known.contains(&type_id) || kept.0.iter().any(|kept| kept.stored == type_id)
+            });
             if new && !registered && info.layout().size() > 0 {
                 return Err(format!(
                     "{what} `{name}` uses a component, resource or message of {} bytes that the \
@@ -509,10 +540,7 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
         Ok(())
     };
     for (_, config) in &mut description.systems {
-        config.system.initialize(&mut world);
-        for condition in &mut config.conditions {
-            condition.initialize(&mut world);
-        }
+        config.initialize(&mut world);
         check(&world, "system", &config.name)?;
     }
     for observer in description.observers {
@@ -520,7 +548,11 @@ pub fn check_registrations(mut description: ModuleDescription) -> Result<(), Str
         world.flush();
         check(&world, "observer", &observer.name)?;
     }
-    Ok(())
+    let kept = world.remove_resource::<KeptTypes>();
+    let registered: HashSet<TypeId> = description.types.iter().map(|state| state.stored).collect();
+    let mut kept = kept.map_or_else(Vec::new, |kept| kept.0);
+    kept.retain(|state| !registered.contains(&state.stored));
+    Ok(kept)
 }
 
 /// The gate of observers that are only prepared.
@@ -535,10 +567,14 @@ impl CallGate for NeverCalled {
 
 /// Entities that carry game data: those that are neither resources nor observers.
 pub fn game_entities(world: &World) -> u64 {
-    let engine: Vec<ComponentId> = [TypeId::of::<Observer>(), TypeId::of::<IsResource>()]
-        .into_iter()
-        .filter_map(|type_id| world.components().get_id(type_id))
-        .collect();
+    let engine: Vec<ComponentId> = [
+        TypeId::of::<Observer>(),
+        TypeId::of::<IsResource>(),
+        TypeId::of::<KeepKey>(),
+    ]
+    .into_iter()
+    .filter_map(|type_id| world.components().get_id(type_id))
+    .collect();
     let of_the_game = world.archetypes().iter().filter(|archetype| {
         !engine
             .iter()

@@ -12,6 +12,7 @@ use engine_api::asset::AssetRegistration;
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
+use engine_api::hook::{Hooks, Unloaded};
 use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
@@ -50,6 +51,7 @@ pub struct ActiveModule {
     observers: Vec<(Entity, Arc<ObserverGate>)>,
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
+    hooks: Hooks,
     /// Shared with the asset loader, which parses off the frame loop.
     assets: Arc<Vec<AssetRegistration>>,
 }
@@ -61,6 +63,7 @@ pub struct ActiveModule {
 pub struct Retired {
     systems: VersionSystems,
     assets: Option<Arc<Vec<AssetRegistration>>>,
+    hooks: Hooks,
     calls: Vec<DynamicCall>,
     functions: Vec<FunctionRegistration>,
     types: Vec<StateType>,
@@ -167,15 +170,23 @@ impl ActiveModules {
             observers,
             functions,
             assets,
+            hooks,
+            keeps,
             ..
         } = description;
-        let needs_rebuild = book.needs_rebuild(world, &types, &changes);
+        let unloaded = self.unload(&module, world)?;
+        let may_fail_late = hooks.on_load.is_some() || hooks.after_reload.is_some();
+        let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types, &changes);
         let first_function = (systems.len() + observers.len()) as u32;
         let entering = Entering {
             module: &module,
             key,
             types: types.into_iter().zip(kept).collect(),
             changes,
+            keeps,
+            hooks: &hooks,
+            previous: self.get(&module).map(|active| active.key.number),
+            unloaded,
             faults: self.observer_faults.clone(),
         };
         let offer = (systems, observers);
@@ -215,6 +226,7 @@ impl ActiveModules {
                 .filter_map(|(state, _)| state.end_frame)
                 .collect(),
             build,
+            hooks,
             assets: Arc::new(assets),
         };
         let mut systems = runnable.systems;
@@ -231,6 +243,7 @@ impl ActiveModules {
             let old = std::mem::replace(slot, active);
             retired.systems = old.systems;
             retired.assets = Some(old.assets);
+            retired.hooks = old.hooks;
         } else {
             active.systems = systems;
             // Modules run in the order of the config, whichever was ready first.
@@ -251,6 +264,23 @@ impl ActiveModules {
             migration,
             migrated,
         })
+    }
+
+    /// Asks the running version for the bytes that its successor is given.
+    fn unload(&self, module: &str, world: &mut World) -> Result<Option<Unloaded>, String> {
+        let Some(active) = self.get(module) else {
+            return Ok(None);
+        };
+        let Some(hook) = &active.hooks.on_unload else {
+            return Ok(None);
+        };
+        let version = active.key.number;
+        let _call = call::enter(CallId::new(active.key.id, 0));
+        let bytes = panic::guard(|| hook(world))
+            .map_err(|report| report.summary())
+            .and_then(|result| result)
+            .map_err(|error| format!("`on_unload` of v{version} failed: {error}"))?;
+        Ok(Some(Unloaded { bytes, version }))
     }
 
     /// The active version of a module.

@@ -90,6 +90,7 @@ impl Rig {
             closed: Vec::new(),
             type_images: Vec::new(),
             kept_types: HashMap::new(),
+            linted: HashSet::new(),
         };
         let mut world = World::new();
         state::declare_engine_types(&mut world);

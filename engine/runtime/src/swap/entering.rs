@@ -1,6 +1,7 @@
 //! A version on its way in: its own code runs for the first time, in the world as it is
 //! or in a new one, and whatever it did is undone if it fails.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,20 +9,28 @@ use std::time::{Duration, Instant};
 
 use engine_api::bevy_ecs::component::ComponentId;
 use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::hierarchy::Children;
+use engine_api::bevy_ecs::name::Name;
 use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::query::With;
+use engine_api::bevy_ecs::relationship::RelationshipTarget;
 use engine_api::bevy_ecs::world::World;
+use engine_api::hook::{Hooks, Reload, Unloaded};
+use engine_api::input::Input;
+use engine_api::keep::{self, KeepKey, KeepRegistration};
 use engine_api::module::{ModuleBuilder, Stage};
 use engine_api::observer::ObserverRegistration;
 use engine_api::state::StateType;
 use engine_api::system::SystemConfig;
+use engine_api::viewport::Viewport;
 
 use super::{ActiveModule, sort_description};
 use crate::call::{self, CallId};
+use crate::limbo::Limbo;
 use crate::migrate::{Migration, MigrationReport, Side};
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic::{self, PanicReport};
-use crate::rebuild::{ColumnError, RebuildError, RebuildPlan, Rebuilt, Treatment};
+use crate::rebuild::{ColumnError, MakeColumn, RebuildError, RebuildPlan, Rebuilt, Treatment};
 use crate::registry::VersionKey;
 use crate::runner::{RunnableSystem, VersionSystems};
 use crate::state::{Change, KeptType, StateBook};
@@ -42,6 +51,12 @@ pub(super) struct Entering<'a> {
     pub(super) key: VersionKey,
     pub(super) types: Vec<(StateType, KeptType)>,
     pub(super) changes: Vec<Change>,
+    pub(super) keeps: Vec<KeepRegistration>,
+    pub(super) hooks: &'a Hooks,
+    /// Number of the version before.
+    pub(super) previous: Option<u32>,
+    /// What the version before handed over.
+    pub(super) unloaded: Option<Unloaded>,
     pub(super) faults: FaultQueue,
 }
 
@@ -93,6 +108,7 @@ impl Entering<'_> {
         book: &mut StateBook,
     ) -> Result<Rebuild, String> {
         let start = Instant::now();
+        let empty_limbo = Limbo::default();
         let mut migrations: Vec<RefCell<Migration>> = Vec::new();
         let mut moved: Vec<(ComponentId, &StateType)> = Vec::new();
         let mut changed: Vec<(ComponentId, &StateType)> = Vec::new();
@@ -120,23 +136,34 @@ impl Entering<'_> {
             changed.push((component, new));
             migrations.push(RefCell::new(made));
         }
+        // Hooks may change values and fail after that: the old world has to keep its own.
+        let may_fail_late = self.hooks.on_load.is_some() || self.hooks.after_reload.is_some();
+        let copies: Vec<(ComponentId, TypeId, RefCell<Migration>)> = if may_fail_late {
+            book.owning(world, &self.changes)
+                .into_iter()
+                .filter_map(|(component, side)| {
+                    let stored = world.components().get_info(component)?.type_id()?;
+                    let copy = Migration::new(side.clone(), side, &empty_limbo);
+                    Some((component, stored, RefCell::new(copy)))
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
         let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        if may_fail_late {
+            engine_copies(world, &mut treatments);
+        }
+        for (component, to, copy) in &copies {
+            let (to, make) = (*to, make_column(copy));
+            treatments.insert(*component, Treatment::Convert { to, make });
+        }
         for (component, new) in moved {
             let to = Some(new.stored);
             treatments.insert(component, Treatment::Move { to });
         }
         for ((component, new), migration) in changed.iter().zip(&migrations) {
-            let make: crate::rebuild::MakeColumn = Box::new(move |entities, from, to| {
-                // SAFETY: a conversion gets as many values of the component, and room for
-                // as many of the new type; the book knows what the component holds.
-                unsafe { migration.borrow_mut().column(entities, from, to) }.map_err(|refusal| {
-                    ColumnError {
-                        entity: refusal.entity,
-                        message: refusal.message,
-                    }
-                })
-            });
-            let to = new.stored;
+            let (to, make) = (new.stored, make_column(migration));
             treatments.insert(*component, Treatment::Convert { to, make });
         }
         let plan = RebuildPlan {
@@ -214,7 +241,39 @@ impl Entering<'_> {
             })?;
             others.push(Some(again));
         }
+        self.run_hooks(world)?;
         Ok((runnable, others, known))
+    }
+
+    /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
+    /// fails.
+    fn run_hooks(&self, world: &mut World) -> Result<(), String> {
+        let _call = call::enter(CallId::new(self.key.id, 0));
+        let run = |name: &str, hook: &mut dyn FnMut() -> Result<(), String>| {
+            panic::guard(hook)
+                .map_err(|report| report.summary())
+                .and_then(|result| result)
+                .map_err(|error| format!("its `{name}` failed: {error}"))
+        };
+        if let Some(on_load) = &self.hooks.on_load {
+            run("on_load", &mut || {
+                on_load(world, self.unloaded.clone())?;
+                world.flush();
+                Ok(())
+            })?;
+        }
+        if let (Some(after_reload), Some(from)) = (&self.hooks.after_reload, self.previous) {
+            let reload = Reload {
+                from,
+                to: self.key.number,
+            };
+            run("after_reload", &mut || {
+                after_reload(world, reload)?;
+                world.flush();
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Runs the version's own code for the first time: makes its types known and the
@@ -223,6 +282,8 @@ impl Entering<'_> {
     fn enter(&self, offer: Offer, world: &mut World) -> Result<Runnable, String> {
         let mut undo = Undo {
             types: &self.types,
+            keeps: &self.keeps,
+            kept_before: keep::entities(world).into_iter().collect(),
             initialized: Vec::new(),
             spawned: Vec::new(),
             observers_before: observers_in(world),
@@ -269,6 +330,8 @@ fn again(
     sort_description(&mut description)?;
     let mut undo = Undo {
         types: &[],
+        keeps: &[],
+        kept_before: HashSet::new(),
         initialized: Vec::new(),
         spawned: Vec::new(),
         observers_before: HashSet::new(),
@@ -281,6 +344,46 @@ fn again(
         systems,
         observers: undo.spawned,
     })
+}
+
+/// A conversion that is a migration of the component's own type.
+fn make_column<'m>(migration: &'m RefCell<Migration<'_>>) -> MakeColumn<'m> {
+    Box::new(move |entities, from, to| {
+        // SAFETY: a conversion gets as many values of the component, and room for as many
+        // of the new type; the book knows what the component holds.
+        unsafe { migration.borrow_mut().column(entities, from, to) }.map_err(|refusal| {
+            ColumnError {
+                entity: refusal.entity,
+                message: refusal.message,
+            }
+        })
+    })
+}
+
+/// Copies of what the engine and the ECS put into the world and what owns memory.
+fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<'_>>) {
+    let mut add = |type_id: TypeId, treatment| {
+        if let Some(component) = world.components().get_id(type_id) {
+            treatments.insert(component, treatment);
+        }
+    };
+    add(TypeId::of::<Name>(), Treatment::cloning::<Name>());
+    add(TypeId::of::<Input>(), Treatment::cloning::<Input>());
+    add(TypeId::of::<Viewport>(), Treatment::cloning::<Viewport>());
+    add(TypeId::of::<KeepKey>(), Treatment::cloning::<KeepKey>());
+    let make: MakeColumn<'static> = Box::new(|entities, from, to| {
+        for row in 0..entities.len() {
+            // SAFETY: this is registered for `Children` alone, and there is one for each
+            // entity.
+            let children = unsafe { &*from.cast::<Children>().add(row) };
+            let copy = Children::from_collection_risky(children.iter().collect());
+            // SAFETY: there is room for one for each entity.
+            unsafe { to.cast::<Children>().add(row).write(copy) };
+        }
+        Ok(())
+    });
+    let to = TypeId::of::<Children>();
+    add(to, Treatment::Convert { to, make });
 }
 
 /// Why a world could not be rebuilt, in the words of the game.
@@ -311,6 +414,9 @@ fn explain(error: &RebuildError, world: &World, book: &StateBook) -> String {
 struct Undo<'a> {
     world: &'a mut World,
     types: &'a [(StateType, KeptType)],
+    keeps: &'a [KeepRegistration],
+    /// Entities of kept values that were there.
+    kept_before: HashSet<Entity>,
     initialized: Vec<usize>,
     spawned: Vec<(Entity, Arc<ObserverGate>)>,
     observers_before: HashSet<Entity>,
@@ -329,6 +435,9 @@ impl Undo<'_> {
             if (state.initialize)(self.world) {
                 self.initialized.push(index);
             }
+        }
+        for keep in self.keeps {
+            (keep.create)(self.world);
         }
     }
 
@@ -361,6 +470,11 @@ impl Undo<'_> {
         // One more than was recorded, if an observer panicked while it was spawned.
         for entity in observers_in(self.world).difference(&self.observers_before) {
             let _ = panic::guard(|| self.world.despawn(*entity));
+        }
+        for entity in keep::entities(self.world) {
+            if !self.kept_before.contains(&entity) {
+                let _ = panic::guard(|| self.world.despawn(entity));
+            }
         }
         for index in self.initialized {
             // The value's own drop may panic; the others must go all the same.
