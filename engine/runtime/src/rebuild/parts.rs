@@ -1,0 +1,77 @@
+//! What bevy_ecs shows only for reading, and this module has to write.
+//!
+//! Everything here depends on how bevy_ecs 0.20.1 is built inside; the version is
+//! pinned in the workspace manifest, and each assumption is checked when it is used.
+
+use std::mem::ManuallyDrop;
+use std::ptr;
+
+use engine_api::bevy_ecs::change_detection::Tick;
+use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::storage::Table;
+use engine_api::bevy_ecs::world::World;
+
+/// A field of `whole` for writing, given the getter that shows it for reading.
+///
+/// # Safety
+/// What is written must keep the promises that `whole` makes about its field.
+///
+/// # Panics
+/// If the getter shows something that does not lie inside `whole` itself.
+pub(super) unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) -> &mut P {
+    let start = ptr::from_ref::<W>(whole).addr();
+    let offset = ptr::from_ref::<P>(part(whole)).addr().wrapping_sub(start);
+    let inside = offset
+        .checked_add(size_of::<P>())
+        .is_some_and(|end| end <= size_of::<W>());
+    assert!(inside, "the part is not a field of the whole");
+    // SAFETY: a `P` was just seen at this offset inside of `whole`, and the pointer comes
+    // from the exclusive borrow of all of it, which the result keeps.
+    unsafe { &mut *ptr::from_mut(whole).byte_add(offset).cast::<P>() }
+}
+
+/// Turns the world's tick to `tick`. Optimised builds make one addition of the loop.
+pub(super) fn set_tick(world: &mut World, tick: Tick) {
+    let steps = tick.get().wrapping_sub(world.change_tick().get());
+    for _ in 0..steps {
+        world.increment_change_tick();
+    }
+}
+
+const WORD: usize = size_of::<usize>();
+const TABLE_WORDS: usize = size_of::<Table>() / WORD;
+const _: () = assert!(size_of::<Table>().is_multiple_of(WORD) && TABLE_WORDS >= 3);
+const _: () = assert!(size_of::<Vec<Entity>>() == 3 * WORD);
+
+/// Makes a table forget its rows: no value is dropped, its memory is still freed with
+/// it. False if the list of entities could not be found inside the table.
+///
+/// A table frees what its columns hold by the length of its list of entities, which no
+/// public function shortens without dropping values. The list is found by its three
+/// words (address, length, capacity), which are known.
+pub(super) fn forget_rows(table: &mut Table) -> bool {
+    let (len, capacity) = (table.entities().len(), table.capacity());
+    if len == 0 {
+        return true;
+    }
+    let entities = table.entities().as_ptr().cast_mut();
+    // SAFETY: these are the parts of the vector in the table. This second one is never
+    // used nor dropped, only its words are looked at.
+    let twin = ManuallyDrop::new(unsafe { Vec::from_raw_parts(entities, len, capacity) });
+    // SAFETY: a vector is three words without padding (checked above), and any value is
+    // a valid `usize`.
+    let wanted: [usize; 3] = unsafe { std::mem::transmute_copy(&twin) };
+    let words = ptr::from_mut(table).cast::<usize>();
+    // SAFETY: the table is as many words, all of its fields are slices, vectors and
+    // numbers of whole words, so none is padding.
+    let seen: [usize; TABLE_WORDS] = unsafe { words.cast::<[usize; TABLE_WORDS]>().read() };
+    let mut places = (0..=TABLE_WORDS - 3).filter(|&at| seen[at..at + 3] == wanted);
+    let (Some(place), None) = (places.next(), places.next()) else {
+        return false;
+    };
+    // SAFETY: only the vector itself can hold these three words: the address belongs to
+    // it alone. The pointer comes from the exclusive borrow of the table. A shorter
+    // length is always allowed.
+    unsafe { (*words.add(place).cast::<Vec<Entity>>()).set_len(0) };
+    true
+}
