@@ -3,7 +3,7 @@
 use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
 
-use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeId};
+use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeEntity, ArchetypeId};
 use engine_api::bevy_ecs::change_detection::{AtomicTick, DetectChangesMut, MaybeLocation, Tick};
 use engine_api::bevy_ecs::component::{ComponentId, StorageType};
 use engine_api::bevy_ecs::entity::{Entity, EntityLocation};
@@ -152,7 +152,7 @@ impl<'a, 'p> Filler<'a, 'p> {
         new_id: ComponentId,
     ) -> Result<(), RebuildError> {
         let stride = self.size(new_id);
-        for entity in archetype.entities().iter().map(|row| row.id()) {
+        for entity in archetype.entities().iter().map(ArchetypeEntity::id) {
             let (Some(from), Some(to)) = (
                 Cells::of(self.old, entity, component),
                 Cells::of(self.new, entity, new_id),
@@ -212,28 +212,26 @@ impl<'a, 'p> Filler<'a, 'p> {
                 }
             }
             Way::IsResource => {
-                for row in 0..entities.len() {
-                    // SAFETY: the old component is `IsResource` in both worlds.
-                    let named = unsafe { &*old.cast::<IsResource>().add(row) };
+                let one = |named: &IsResource| {
                     let id = self.routes.new_id(named.resource_component_id());
-                    let value = IsResource::new(id.unwrap_or(IS_RESOURCE));
-                    // SAFETY: as above; there is space for as many.
-                    unsafe { new.cast::<IsResource>().add(row).write(value) };
-                }
+                    IsResource::new(id.unwrap_or(IS_RESOURCE))
+                };
+                // SAFETY: the component is `IsResource` in both worlds, and there are as
+                // many values and as much space.
+                unsafe { make_each(old, new, entities.len(), one) };
             }
             Way::Filters => {
-                for row in 0..entities.len() {
-                    let mut filters = DefaultQueryFilters::empty();
-                    // SAFETY: the old component is `DefaultQueryFilters` in both worlds.
-                    let old = unsafe { &*old.cast::<DefaultQueryFilters>().add(row) };
-                    for id in old.disabling_ids() {
+                let one = |filters: &DefaultQueryFilters| {
+                    let mut made = DefaultQueryFilters::empty();
+                    for id in filters.disabling_ids() {
                         if let Some(id) = self.routes.new_id(id) {
-                            filters.register_disabling_component(id);
+                            made.register_disabling_component(id);
                         }
                     }
-                    // SAFETY: as above; there is space for as many.
-                    unsafe { new.cast::<DefaultQueryFilters>().add(row).write(filters) };
-                }
+                    made
+                };
+                // SAFETY: as above, for `DefaultQueryFilters`.
+                unsafe { make_each(old, new, entities.len(), one) };
             }
         }
         self.made.push(Made {
@@ -262,6 +260,19 @@ impl<'a, 'p> Filler<'a, 'p> {
     fn size(&self, component: ComponentId) -> usize {
         let info = self.new.components().get_info(component);
         info.map_or(0, |info| info.layout().size())
+    }
+}
+
+/// Writes `count` values at `new`, each made from one at `old`.
+///
+/// # Safety
+/// At `old` are as many values of type `T`, at `new` is space for as many.
+unsafe fn make_each<T>(old: *const u8, new: *mut u8, count: usize, one: impl Fn(&T) -> T) {
+    for row in 0..count {
+        // SAFETY: the caller's promise.
+        let value = one(unsafe { &*old.cast::<T>().add(row) });
+        // SAFETY: the caller's promise.
+        unsafe { new.cast::<T>().add(row).write(value) };
     }
 }
 

@@ -3,6 +3,7 @@
 use std::mem;
 use std::ptr::NonNull;
 
+use engine_api::bevy_ecs::archetype::ArchetypeEntity;
 use engine_api::bevy_ecs::component::ComponentId;
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::ptr::OwningPtr;
@@ -45,7 +46,7 @@ pub(super) unsafe fn drop_values(
                 Owned::All => true,
                 Owned::Some => false,
             };
-            for entity in archetype.entities().iter().map(|row| row.id()) {
+            for entity in archetype.entities().iter().map(ArchetypeEntity::id) {
                 if (every || is_owned(component, entity))
                     && let Some(cells) = Cells::of(world, entity, component)
                 {

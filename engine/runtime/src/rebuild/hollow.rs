@@ -11,13 +11,14 @@ use std::iter::repeat_n;
 use std::mem;
 use std::ptr::NonNull;
 
-use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeId, Archetypes, Edges};
+use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeEntity, ArchetypeId, Archetypes, Edges};
 use engine_api::bevy_ecs::bundle::{Bundle, BundleFromComponents, Bundles, DynamicBundle};
 use engine_api::bevy_ecs::change_detection::Tick;
 use engine_api::bevy_ecs::component::{
     ComponentDescriptor, ComponentId, ComponentIds, Components, ComponentsRegistrator, StorageType,
 };
 use engine_api::bevy_ecs::entity::{Entity, EntityAllocator};
+use engine_api::bevy_ecs::observer::Observers;
 use engine_api::bevy_ecs::ptr::{MovingPtr, OwningPtr};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::{EntityWorldMut, World};
@@ -200,7 +201,7 @@ pub(super) fn forget_sparse_sets(world: &mut World) {
     exchange(world, &mut bare);
     // SAFETY: without observers none is called; the flags that archetypes have for them
     // only say that there may be some.
-    unsafe { *part_mut(world, World::observers) = Default::default() };
+    unsafe { *part_mut(world, World::observers) = Observers::default() };
     let ids: Vec<ArchetypeId> = world
         .archetypes()
         .iter()
@@ -213,7 +214,11 @@ pub(super) fn forget_sparse_sets(world: &mut World) {
             continue;
         };
         COMPONENTS.set(archetype.sparse_set_components().collect());
-        let entities: Vec<Entity> = archetype.entities().iter().map(|row| row.id()).collect();
+        let entities: Vec<Entity> = archetype
+            .entities()
+            .iter()
+            .map(ArchetypeEntity::id)
+            .collect();
         let _ = take_cache(world, id);
         for entity in entities {
             if let Ok(mut entity) = world.get_entity_mut(entity) {

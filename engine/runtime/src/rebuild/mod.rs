@@ -41,10 +41,11 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::mem::{self, ManuallyDrop};
 
+use engine_api::bevy_ecs::archetype::ArchetypeEntity;
 use engine_api::bevy_ecs::component::{ComponentId, StorageType};
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::observer::Observer;
-use engine_api::bevy_ecs::resource::{IS_RESOURCE, IsResource};
+use engine_api::bevy_ecs::resource::{IS_RESOURCE, IsResource, ResourceEntities};
 use engine_api::bevy_ecs::world::{World, WorldId};
 
 use self::fill::{Block, Cells, Filler};
@@ -276,9 +277,12 @@ impl Rebuilt {
             let route = routes.get(component);
             route.is_some_and(|route| route.way == Way::Copy)
         };
-        let owned = |component| match moved(component) {
-            true => Owned::None,
-            false => Owned::All,
+        let owned = |component| {
+            if moved(component) {
+                Owned::None
+            } else {
+                Owned::All
+            }
         };
         // SAFETY: the world is freed next, without dropping values.
         let dropped = unsafe { forget::drop_values(&world, owned, |_, _| false) };
@@ -313,9 +317,12 @@ impl Rebuilt {
             .map(|(id, _)| (id, routes.sources_of(id)))
             .filter(|(_, sources)| !sources.is_empty())
             .collect();
-        let owned = |component| match sources.contains_key(&component) {
-            true => Owned::Some,
-            false => Owned::All,
+        let owned = |component| {
+            if sources.contains_key(&component) {
+                Owned::Some
+            } else {
+                Owned::All
+            }
         };
         // What an entity had in the old world, it has in both.
         let is_owned = |component, entity: Entity| {
@@ -347,7 +354,7 @@ fn blank(declare: &[fn(&mut World)]) -> World {
     }
     world.flush();
     // SAFETY: the entities that it lists go with the next line.
-    unsafe { *part_mut(&mut world, World::resource_entities) = Default::default() };
+    unsafe { *part_mut(&mut world, World::resource_entities) = ResourceEntities::default() };
     world.clear_entities();
     world
 }
@@ -361,7 +368,7 @@ fn spawn(old: &World, new: &mut World, routes: &Routes) -> Vec<Block> {
         })
         .collect();
     let mut spawner = Spawner::new(new);
-    let spawned = |entity| {
+    let spawn_tick = |entity| {
         let tick = old.entities().entity_get_spawn_or_despawn_tick(entity);
         tick.unwrap_or_default()
     };
@@ -374,8 +381,8 @@ fn spawn(old: &World, new: &mut World, routes: &Routes) -> Vec<Block> {
             routes.carried(archetype).map(|(_, _, new)| new).collect();
         components.sort_by_key(|new| !sparse[new.index()]);
         let sparse_sets = components.iter().filter(|new| sparse[new.index()]).count();
-        let entities = archetype.entities().iter().map(|row| row.id());
-        spawner.spawn(components, sparse_sets, entities, spawned);
+        let entities = archetype.entities().iter().map(ArchetypeEntity::id);
+        spawner.spawn(components, sparse_sets, entities, spawn_tick);
         firsts.push((archetype.id(), first.id()));
     }
     spawner.finish();
@@ -395,7 +402,7 @@ fn claim_resources(old: &World, new: &mut World, routes: &Routes) {
         if !archetype.contains(IS_RESOURCE) {
             continue;
         }
-        for entity in archetype.entities().iter().map(|row| row.id()) {
+        for entity in archetype.entities().iter().map(ArchetypeEntity::id) {
             let Some(named) = old.get::<IsResource>(entity) else {
                 continue;
             };
@@ -428,7 +435,7 @@ fn observers(old: &World) -> Vec<OldObserver> {
     let archetypes = old.archetypes().iter();
     archetypes
         .filter(|archetype| archetype.contains(id))
-        .flat_map(|archetype| archetype.entities().iter().map(|row| row.id()))
+        .flat_map(|archetype| archetype.entities().iter().map(ArchetypeEntity::id))
         .filter_map(|entity| {
             let observer = old.get::<Observer>(entity)?;
             let watched = observer.descriptor().entities().to_vec();

@@ -30,7 +30,8 @@ pub(super) unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) 
     unsafe { &mut *ptr::from_mut(whole).byte_add(offset).cast::<P>() }
 }
 
-/// Turns the world's tick to `tick`. Optimised builds make one addition of the loop.
+/// Turns the world's tick to `tick`, forwards or around. The compiler makes one addition
+/// of the loop; without any optimisation (`opt-level = 0`) turning back takes seconds.
 pub(super) fn set_tick(world: &mut World, tick: Tick) {
     let steps = tick.get().wrapping_sub(world.change_tick().get());
     for _ in 0..steps {
@@ -74,4 +75,42 @@ pub(super) fn forget_rows(table: &mut Table) -> bool {
     // length is always allowed.
     unsafe { (*words.add(place).cast::<Vec<Entity>>()).set_len(0) };
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine_api::bevy_ecs;
+    use engine_api::prelude::*;
+
+    use super::*;
+
+    #[derive(Component)]
+    struct Owner(#[expect(dead_code, reason = "counts")] Arc<()>);
+
+    #[test]
+    fn rows_are_forgotten() {
+        let mut world = World::new();
+        let arc = Arc::new(());
+        world.spawn_batch((0..100).map(|_| Owner(arc.clone())));
+        // SAFETY: the world is dropped next.
+        let storages = unsafe { part_mut(&mut world, World::storages) };
+        for index in 0..storages.tables.len() {
+            let id = bevy_ecs::storage::TableId::from_usize(index);
+            assert!(forget_rows(&mut storages.tables[id]));
+            assert!(storages.tables[id].is_empty());
+        }
+        drop(world);
+        assert_eq!(Arc::strong_count(&arc), 101);
+    }
+
+    #[test]
+    fn ticks_turn_both_ways() {
+        let mut world = World::new();
+        for tick in [5, 4, u32::MAX, 0, 77] {
+            set_tick(&mut world, Tick::new(tick));
+            assert_eq!(world.change_tick(), Tick::new(tick));
+        }
+    }
 }
