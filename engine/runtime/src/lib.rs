@@ -11,6 +11,7 @@
 //! | [`loader`] | artifacts to prepared versions; unloading | loader |
 //! | [`swap`] | making a prepared version the active one | frame |
 //! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
+//! | [`rebuild`] | moving all of a world into a fresh one | frame |
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
 //! | [`workers`] | calls off the frame loop | workers |

@@ -384,11 +384,13 @@ impl<'w> Cells<'w> {
 }
 
 /// The newest change of a column, if it is kept, is the newest of all that went into it.
+/// Where the old world did not keep one, anything may just have changed.
 fn merge_summary(old: Option<&AtomicTick>, new: Option<&AtomicTick>, now: Tick) {
-    if let (Some(old), Some(new)) = (old, new)
-        && (new.get() == Tick::default() || old.get().is_newer_than(new.get(), now))
+    let newest = old.map_or(now, AtomicTick::get);
+    if let Some(new) = new
+        && (new.get() == Tick::default() || newest.is_newer_than(new.get(), now))
     {
-        new.set(old.get());
+        new.set(newest);
     }
 }
 
