@@ -40,6 +40,7 @@
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
+//! | [`shared`] | structs with a fixed layout that outlive the host |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -59,6 +60,7 @@ pub mod module;
 pub mod observer;
 pub mod prelude;
 pub mod schema;
+pub mod shared;
 pub mod system;
 pub mod time;
 pub mod value;
@@ -66,4 +68,4 @@ pub mod viewport;
 
 pub use bevy_ecs;
 pub use bevy_reflect;
-pub use engine_macros::module;
+pub use engine_macros::{module, shared_state};

@@ -19,6 +19,7 @@ use crate::input::Key;
 use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
 use crate::observer::ObserverRegistration;
 use crate::schema::{Schema, reflected_types};
+use crate::shared::{self, SharedRegistration, SharedState};
 use crate::system::{IntoSystems, SystemConfig, Trigger};
 
 /// When in a frame a system runs. All stages run on the frame thread, in this order.
@@ -148,6 +149,8 @@ pub struct ModuleDescription {
     pub hooks: Hooks,
     /// Statics whose values lie in the world.
     pub keeps: Vec<KeepRegistration>,
+    /// Structs in the shared region.
+    pub shared: Vec<SharedRegistration>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -371,6 +374,24 @@ impl ModuleBuilder {
         }
         self.description.keeps.push(registration);
         self.component::<Kept<T>>()
+    }
+
+    /// A struct in the shared region, marked with
+    /// [`#[shared_state]`](crate::shared_state). See [`crate::shared`].
+    pub fn shared_state<T: SharedState>(&mut self) -> &mut Self {
+        match shared::register::<T>() {
+            Ok(new) => {
+                let known = &mut self.description.shared;
+                if !known
+                    .iter()
+                    .any(|known| known.layout.name == new.layout.name)
+                {
+                    known.push(new);
+                }
+                self
+            }
+            Err(error) => self.check(Err(error)),
+        }
     }
 
     fn check(&mut self, registered: Result<(), String>) -> &mut Self {

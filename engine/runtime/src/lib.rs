@@ -13,6 +13,7 @@
 //! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
+//! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
 //! | [`workers`] | calls off the frame loop | workers |
 //! | [`assets`] | files to resources | assets |
 //! | [`telemetry`] | what the inspector shows | telemetry |
@@ -31,6 +32,7 @@ mod observer;
 pub mod panic;
 pub mod registry;
 pub mod runner;
+pub mod shared;
 pub mod state;
 pub mod swap;
 pub mod telemetry;
