@@ -362,6 +362,38 @@ fn a_torn_head_leads_to_the_directory_before() {
     assert_eq!(read(&path).unwrap().len(), before.len());
 }
 
+#[test]
+fn a_torn_head_of_an_undo_leads_to_what_was_undone() {
+    let mut host = Host::new();
+    let _ = host.adopt(&[totals()]).unwrap();
+    let undo = host.adopt(&[point()]).unwrap();
+    host.region.undo(&mut host.world, undo).unwrap();
+    assert_eq!(host.read().len(), 1);
+    let mut bytes = std::fs::read(host.region.path()).unwrap();
+    let (_, head) = format::decode(&bytes).unwrap();
+    bytes[head.position()] ^= 1;
+    let path = host.dir.path().join("torn");
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(read(&path).unwrap().len(), 2);
+}
+
+#[test]
+fn a_struct_outside_of_the_file_is_damage() {
+    let (dir, bytes, _) = sample();
+    let (directory, mut head) = format::decode(&bytes).unwrap();
+    for place in [0, 129, bytes.len() / 64 * 64, usize::MAX / 64 * 64] {
+        let mut entries = directory.entries.clone();
+        entries[0].place = place;
+        let encoded = format::encode(&entries);
+        let mut bytes = bytes.clone();
+        bytes[head.place as usize..][..encoded.len()].copy_from_slice(&encoded);
+        head.checksum = format::checksum(&encoded);
+        bytes[head.position()..][..48].copy_from_slice(&head.bytes());
+        let error = read_bytes(&dir, &bytes).unwrap_err().to_string();
+        assert!(error.contains("is not inside of it"), "{place}: {error}");
+    }
+}
+
 /// A file of a host with two structs, and how much of it is used.
 fn sample() -> (TempDir, Vec<u8>, usize) {
     let mut host = Host::new();
