@@ -157,6 +157,7 @@ impl LinkedHost {
             frame_rate: 60,
             max_frames: None,
             wait_for_modules: false,
+            shared: None,
         };
         let host = Host::start(config, inbox, outbox)?;
         let mut linked = Self {

@@ -90,6 +90,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         frame_rate: setup.frame_rate,
         max_frames: setup.max_frames,
         wait_for_modules: true,
+        shared: None,
     };
     Host::start(config, received, outbox)?.run();
     let _ = writer.join();

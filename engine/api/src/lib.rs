@@ -41,6 +41,7 @@
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
+//! | [`shared`] | structs with a fixed layout that outlive the host |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
@@ -60,6 +61,7 @@ pub mod module;
 pub mod observer;
 pub mod prelude;
 pub mod schema;
+pub mod shared;
 pub mod state;
 pub mod system;
 pub mod time;
@@ -68,4 +70,4 @@ pub mod viewport;
 
 pub use bevy_ecs;
 pub use bevy_reflect;
-pub use engine_macros::module;
+pub use engine_macros::{module, shared_state};

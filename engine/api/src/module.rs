@@ -17,6 +17,7 @@ use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
 use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
 use crate::observer::ObserverRegistration;
+use crate::shared::{self, SharedRegistration, SharedState};
 use crate::state::StateType;
 use crate::system::{IntoSystems, SystemConfig, Trigger};
 
@@ -77,6 +78,8 @@ pub struct ModuleDescription {
     pub hooks: Hooks,
     /// Statics whose values lie in the world.
     pub keeps: Vec<KeepRegistration>,
+    /// Structs in the shared region.
+    pub shared: Vec<SharedRegistration>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -262,6 +265,24 @@ impl ModuleBuilder {
         }
         self.description.keeps.push(registration);
         self.component::<Kept<T>>()
+    }
+
+    /// A struct in the shared region, marked with
+    /// [`#[shared_state]`](crate::shared_state). See [`crate::shared`].
+    pub fn shared_state<T: SharedState>(&mut self) -> &mut Self {
+        match shared::register::<T>() {
+            Ok(new) => {
+                let known = &mut self.description.shared;
+                if !known
+                    .iter()
+                    .any(|known| known.layout.name == new.layout.name)
+                {
+                    known.push(new);
+                }
+                self
+            }
+            Err(error) => self.check(Err(error)),
+        }
     }
 
     fn check(&mut self, registered: Result<(), String>) -> &mut Self {

@@ -28,8 +28,9 @@ pub use crate::module::{
     Stage::{self, PostUpdate, PreUpdate, Render, Startup, Update},
 };
 pub use crate::schema::RenamedFrom;
+pub use crate::shared::{Shared, SharedMut};
 pub use crate::system::IntoSystems;
 pub use crate::time::Time;
 pub use crate::value::Value;
 pub use crate::viewport::{Color, Viewport};
-pub use engine_macros::module;
+pub use engine_macros::{module, shared_state};

@@ -1,6 +1,6 @@
-//! The `#[module]` attribute.
+//! The attributes of `engine_api`: `#[module]` and `#[shared_state]`.
 //!
-//! It leaves the function as it is and adds one exported static,
+//! `#[module]` leaves the function as it is and adds one exported static,
 //! `engine_api::abi::ModuleEntry`, by which the engine finds it in a library. In a
 //! crate with the feature `live` it also links the shared engine library.
 
@@ -8,6 +8,8 @@ use proc_macro::TokenStream;
 use proc_macro2::Span;
 use quote::quote;
 use syn::{FnArg, Ident, ItemFn, LitStr, parse_macro_input, spanned::Spanned};
+
+mod shared_state;
 
 /// Marks the function that registers what a module offers.
 ///
@@ -59,6 +61,20 @@ pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
         };
     }
     .into()
+}
+
+/// Marks a struct whose one value lies at a fixed place in the host's shared region, where code
+/// of every version and kind finds it and a crash leaves it readable: `#[shared_state(version = 1)]`.
+///
+/// The struct is `#[repr(C)]`, has named fields of plain types (numbers, arrays of plain types,
+/// other shared structs), no padding at its end, and implements `Default` and `Copy`. Later
+/// versions may add fields at the end, with a higher `version`, and nothing else. See
+/// `engine_api::shared`.
+#[proc_macro_attribute]
+pub fn shared_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    shared_state::expand(arguments.into(), item.into())
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 fn error(span: Span, message: &str) -> TokenStream {

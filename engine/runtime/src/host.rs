@@ -32,6 +32,7 @@ use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
 use crate::registry::{EnteredCall, Registry, VersionKey};
 use crate::runner::SystemFault;
+use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
 use crate::swap::{ActiveModules, PreparedVersion, Swapped};
 use crate::telemetry::{Board, Observatory};
@@ -52,6 +53,8 @@ pub struct HostConfig {
     pub max_frames: Option<u64>,
     /// Frames wait for the first version of every module.
     pub wait_for_modules: bool,
+    /// File for shared structs with a fixed layout; made if it is not there.
+    pub shared: Option<PathBuf>,
 }
 
 /// Where everything a host has to say goes. Cheap to clone; usable on any thread.
@@ -301,10 +304,20 @@ impl Host {
         world.init_resource::<Input>();
         world.init_resource::<Viewport>();
         let waiting = config.modules.into_iter().map(|(name, _)| name);
+        let mut modules = ActiveModules::default();
+        if let Some(path) = &config.shared {
+            match SharedRegion::open_or_create(path) {
+                Ok(region) => modules.share(region),
+                Err(error) => outbox.error(format!(
+                    "shared state is not available, {}: {error}",
+                    path.display()
+                )),
+            }
+        }
         Ok(Self {
             world,
             book: StateBook::default(),
-            modules: ActiveModules::default(),
+            modules,
             registry,
             board,
             outbox,

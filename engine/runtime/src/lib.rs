@@ -14,6 +14,7 @@
 //! | [`rebuild`] | moving all of a world into a fresh one | frame |
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
+//! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
 //! | [`workers`] | calls off the frame loop | workers |
 //! | [`assets`] | files to resources | assets |
 //! | [`telemetry`] | what the inspector shows | telemetry |
@@ -36,6 +37,7 @@ pub mod panic;
 pub mod rebuild;
 pub mod registry;
 pub mod runner;
+pub mod shared;
 pub mod state;
 pub mod swap;
 pub mod telemetry;

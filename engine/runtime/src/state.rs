@@ -21,6 +21,7 @@ use engine_api::keep::{self, KeepKey, KeptTypes};
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
+use engine_api::shared;
 use engine_api::state::{StateKind, StateType, ValueFunctions};
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
@@ -487,6 +488,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Input>();
     world.register_component::<Viewport>();
     keep::declare(world);
+    shared::declare(world);
 }
 
 /// Types that the engine and the ECS themselves put into worlds.

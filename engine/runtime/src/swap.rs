@@ -14,6 +14,7 @@ use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::hook::{Hooks, Unloaded};
 use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
+use engine_api::shared::SharedRegistration;
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
@@ -23,8 +24,9 @@ use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic;
 use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
+use crate::shared::{SharedRegion, SharedUndo};
 use crate::state::{KeptType, StateBook};
-use crate::swap::entering::Entering;
+use crate::swap::entering::{Entering, Rebuild};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
 pub struct PreparedVersion {
@@ -88,6 +90,8 @@ pub struct Swapped {
 pub struct ActiveModules {
     modules: Vec<ActiveModule>,
     observer_faults: FaultQueue,
+    /// Where structs with a fixed layout lie.
+    shared: Option<SharedRegion>,
 }
 
 /// Names in the order of [`CallId`]'s function numbers: systems, observers,
@@ -172,12 +176,14 @@ impl ActiveModules {
             assets,
             hooks,
             keeps,
+            shared,
             ..
         } = description;
         let unloaded = self.unload(&module, world)?;
         let may_fail_late = hooks.on_load.is_some() || hooks.after_reload.is_some();
         let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types, &changes);
         let first_function = (systems.len() + observers.len()) as u32;
+        let shared_before = self.adopt_shared(&shared, world)?;
         let entering = Entering {
             module: &module,
             key,
@@ -192,8 +198,24 @@ impl ActiveModules {
         let offer = (systems, observers);
         let mut migration = Duration::ZERO;
         let mut migrated = Vec::new();
+        let entered = if needs_rebuild {
+            entering.rebuild(offer, &self.modules, world, book)
+        } else {
+            let runnable = entering.prepare_in_place(offer, world, book);
+            runnable.map(Rebuild::none)
+        };
+        let rebuilt = match entered {
+            Ok(rebuilt) => rebuilt,
+            Err(message) => {
+                if let (Some(region), Some(before)) = (&mut self.shared, shared_before) {
+                    region
+                        .undo(world, before)
+                        .map_err(|error| format!("{message}; and {error}"))?;
+                }
+                return Err(message);
+            }
+        };
         let runnable = if needs_rebuild {
-            let rebuilt = entering.rebuild(offer, &self.modules, world, book)?;
             migration = rebuilt.took;
             migrated = rebuilt.reports;
             for (slot, again) in self.modules.iter_mut().zip(rebuilt.others) {
@@ -210,7 +232,7 @@ impl ActiveModules {
             }
             rebuilt.runnable
         } else {
-            entering.prepare_in_place(offer, world, book)?
+            rebuilt.runnable
         };
 
         // From here on nothing can fail.
@@ -264,6 +286,34 @@ impl ActiveModules {
             migration,
             migrated,
         })
+    }
+
+    /// Gives modules a region for structs with a fixed layout.
+    pub fn share(&mut self, region: SharedRegion) {
+        self.shared = Some(region);
+    }
+
+    /// Makes room for a version's shared structs, or says which one does not fit.
+    fn adopt_shared(
+        &mut self,
+        shared: &[SharedRegistration],
+        world: &mut World,
+    ) -> Result<Option<SharedUndo>, String> {
+        if shared.is_empty() {
+            return Ok(None);
+        }
+        let Some(region) = &mut self.shared else {
+            return Err("this host has no region for shared state".to_owned());
+        };
+        panic::guard(|| region.adopt(world, shared))
+            .map_err(|report| {
+                format!(
+                    "it panicked while the default of a shared struct was made: {}",
+                    report.summary()
+                )
+            })?
+            .map(Some)
+            .map_err(|error| error.to_string())
     }
 
     /// Asks the running version for the bytes that its successor is given.

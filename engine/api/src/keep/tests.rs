@@ -4,8 +4,9 @@ use bevy_ecs::query::Allow;
 use bevy_ecs::system::{IntoSystem, RunSystemError, System, SystemParam};
 
 use super::*;
-use crate::module::{ModuleDescription, StateKind};
+use crate::module::ModuleDescription;
 use crate::prelude::*;
+use crate::state::StateKind;
 
 crate::keep_static! {
     /// Documented.

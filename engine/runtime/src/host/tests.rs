@@ -112,6 +112,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         frame_rate: 1000,
         max_frames: options.max_frames,
         wait_for_modules: options.wait_for_modules,
+        shared: None,
     };
     let thread = std::thread::spawn(move || {
         let host = Host::start(config, inbox, outbox).unwrap();

@@ -70,6 +70,18 @@ pub(super) struct Rebuild {
     pub(super) reports: Vec<MigrationReport>,
 }
 
+impl Rebuild {
+    /// The world stayed the one it was.
+    pub(super) fn none(runnable: Runnable) -> Self {
+        Self {
+            runnable,
+            others: Vec::new(),
+            took: Duration::ZERO,
+            reports: Vec::new(),
+        }
+    }
+}
+
 impl Entering<'_> {
     /// Prepares the version in the running world.
     pub(super) fn prepare_in_place(

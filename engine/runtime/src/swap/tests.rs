@@ -699,3 +699,223 @@ fn a_cycle_is_refused_with_stage_and_names() {
         "{error}"
     );
 }
+
+mod hooks {
+    use super::*;
+
+    /// Heap-owning state that hooks change.
+    #[derive(Resource, Reflect, Default, Clone, PartialEq, Debug)]
+    #[reflect(Default)]
+    struct Diary(Vec<String>);
+
+    fn say(world: &mut World, text: String) {
+        world.resource_mut::<Diary>().0.push(text);
+    }
+    fn first(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Diary>()
+            .on_unload(|world: &mut World| world.resource::<Score>().points.to_le_bytes().to_vec())
+            .on_load(|world: &mut World, old: Option<Unloaded>| {
+                say(world, format!("first gets {old:?}"));
+            })
+            .observe(one_pings)
+            .systems(Update, super::say("first"));
+    }
+    fn second(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Diary>()
+            .on_load(|world: &mut World, old: Option<Unloaded>| {
+                let old = old.unwrap();
+                say(world, format!("v{} left {:?}", old.version, old.bytes));
+            })
+            .after_reload(|world: &mut World, reload: Reload| {
+                say(world, format!("{} to {}", reload.from, reload.to));
+            });
+    }
+    fn refuses(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Diary>()
+            .on_load(|world: &mut World, _: Option<Unloaded>| {
+                say(world, "never happened".repeat(100));
+                world.resource_mut::<Score>().points = 99;
+                let all: Vec<Entity> = world
+                    .query_filtered::<Entity, With<Health>>()
+                    .iter(world)
+                    .collect();
+                all.into_iter()
+                    .for_each(|entity| assert!(world.despawn(entity)));
+            })
+            .after_reload(|_: &mut World, _: Reload| Err::<(), _>("not today"));
+    }
+    fn panics(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Diary>()
+            .on_load(|_: &mut World, _: Option<Unloaded>| -> () { panic!("out of luck") });
+    }
+    fn cannot_leave(m: &mut ModuleBuilder) {
+        types(m)
+            .resource::<Diary>()
+            .on_unload(|_: &mut World| Err::<Vec<u8>, _>("I stay"));
+    }
+
+    #[test]
+    fn bytes_go_from_one_version_to_the_next() {
+        let mut game = Game::with(first);
+        game.world.resource_mut::<Score>().points = 258;
+        assert_eq!(game.swap("game", second), Ok(Some(1)));
+        assert_eq!(
+            game.world.resource::<Diary>().0,
+            ["first gets None", "v1 left [2, 1, 0, 0]", "1 to 2"]
+        );
+    }
+
+    #[test]
+    fn a_hook_that_fails_refuses_the_version_and_puts_everything_back() {
+        let mut game = Game::with(first);
+        let parent = game
+            .world
+            .spawn((Health { points: 7 }, Name::new("Ann")))
+            .id();
+        let child = game
+            .world
+            .spawn((Health { points: 8 }, ChildOf(parent)))
+            .id();
+        game.frame();
+        let before = (game.fingerprint(), game.world.resource::<Diary>().clone());
+        let mut check = |build: Build, expected: &str| {
+            let error = game.swap("game", build).unwrap_err();
+            assert_eq!(error, expected);
+            let after = (game.fingerprint(), game.world.resource::<Diary>().clone());
+            assert!(before == after, "{before:?} became {after:?}");
+            assert_eq!(game.world.get::<Children>(parent).unwrap()[..], [child]);
+            assert_eq!(game.world.get::<Name>(parent).unwrap().as_str(), "Ann");
+            assert_eq!(game.world.resource::<Score>().points, 0);
+            assert_eq!(game.frame(), ["first"]);
+            assert_eq!(game.ping(), ["one hears"]);
+        };
+        check(refuses, "its `after_reload` failed: not today");
+        let place = concat!(file!(), ":");
+        let mut game_error = String::new();
+        if let Err(error) = game.swap("game", panics) {
+            game_error = error;
+        }
+        assert!(
+            game_error.starts_with(&format!("its `on_load` failed: {place}"))
+                && game_error.ends_with("out of luck"),
+            "{game_error}"
+        );
+        assert_eq!(game.swap("game", second), Ok(Some(1)), "the way is free");
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_unloaded_stays() {
+        let mut game = Game::with(cannot_leave);
+        assert_eq!(
+            game.swap("game", first),
+            Err("`on_unload` of v1 failed: I stay".to_owned())
+        );
+        assert_eq!(game.world.resource::<Diary>().0, Vec::<String>::new());
+    }
+}
+
+mod kept {
+    use super::*;
+
+    engine_api::keep_static! {
+        static ROUNDS: u32 = 5;
+    }
+
+    fn count(mut calls: Keep<u32>, mut journal: ResMut<Journal>) {
+        *calls += 1;
+        journal.0.push(calls.to_string());
+    }
+    fn counting(m: &mut ModuleBuilder) {
+        types(m)
+            .component::<engine_api::keep::Kept<u32>>()
+            .keep(&ROUNDS)
+            .systems(Update, count)
+            .function("round", |world: &mut World| {
+                let mut rounds = ROUNDS.get_mut(world);
+                *rounds += 1;
+                *rounds
+            });
+    }
+    fn failing(m: &mut ModuleBuilder) {
+        engine_api::keep_static! {
+            static OTHER: u32 = 1;
+        }
+        counting(m);
+        m.keep(&OTHER).resource::<Hopeless>();
+    }
+
+    #[test]
+    fn kept_values_go_on_and_what_a_refused_version_kept_is_gone() {
+        let mut game = Game::with(counting);
+        assert_eq!(game.frame(), ["1"]);
+        assert_eq!(game.call("round"), Ok(Value::Int(6)));
+        let kept = engine_api::keep::entities(&game.world).len();
+        assert_eq!(state::game_entities(&game.world), 0);
+        assert!(game.swap("game", failing).is_err());
+        assert_eq!(engine_api::keep::entities(&game.world).len(), kept);
+        game.swap("game", counting).unwrap();
+        assert_eq!(game.frame(), ["2"]);
+        assert_eq!(game.call("round"), Ok(Value::Int(7)));
+    }
+}
+
+mod shared {
+    use super::*;
+
+    mod first {
+        use super::*;
+        #[shared_state(version = 1)]
+        #[repr(C)]
+        #[derive(Clone, Copy, Default)]
+        pub struct Stats {
+            pub kills: u64,
+        }
+    }
+
+    fn sharing(m: &mut ModuleBuilder) {
+        types(m)
+            .shared_state::<first::Stats>()
+            .systems(Update, |mut stats: SharedMut<first::Stats>| {
+                stats.kills += 1
+            })
+            .function("kills", |world: &mut World| {
+                engine_api::shared::get::<first::Stats>(world)
+                    .unwrap()
+                    .kills
+            });
+    }
+    fn failing(m: &mut ModuleBuilder) {
+        sharing(m);
+        m.resource::<Hopeless>();
+    }
+
+    #[test]
+    fn shared_structs_outlive_versions_and_hosts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("shared");
+        let begin = || {
+            let mut game = Game::new();
+            game.modules
+                .share(SharedRegion::open_or_create(&path).unwrap());
+            game
+        };
+        let mut game = begin();
+        game.swap("game", sharing).unwrap();
+        game.frame();
+        assert!(game.swap("game", failing).is_err());
+        game.swap("game", sharing).unwrap();
+        game.frame();
+        assert_eq!(game.call("kills"), Ok(Value::Int(2)));
+        drop(game);
+        let mut game = begin();
+        game.swap("game", sharing).unwrap();
+        assert_eq!(game.call("kills"), Ok(Value::Int(2)));
+        let mut game = Game::new();
+        let error = game.swap("game", sharing).unwrap_err();
+        assert!(error.contains("no region for shared state"), "{error}");
+    }
+}
