@@ -39,6 +39,7 @@
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
+//! | [`migration`] | written migrations between types |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`shared`] | structs with a fixed layout that outlive the host |
@@ -57,6 +58,7 @@ pub mod hook;
 pub mod input;
 pub mod keep;
 pub mod log;
+pub mod migration;
 pub mod module;
 pub mod observer;
 pub mod prelude;

@@ -1,6 +1,7 @@
 //! The module builder and the description it collects.
 
 use std::any::type_name;
+use std::fmt::Display;
 use std::time::Duration;
 
 use bevy_ecs::component::Component;
@@ -9,13 +10,14 @@ use bevy_ecs::message::Message;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::IntoObserverSystem;
 use bevy_ecs::world::{FromWorld, World};
-use bevy_reflect::{FromReflect, GetTypeRegistration, Reflect, TypePath, Typed};
+use bevy_reflect::{FromReflect, GetTypeRegistration, PartialReflect, Reflect, TypePath, Typed};
 
 use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
 use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
+use crate::migration::{MigrationRegistration, MigrationValue};
 use crate::observer::ObserverRegistration;
 use crate::shared::{self, SharedRegistration, SharedState};
 use crate::state::StateType;
@@ -78,6 +80,8 @@ pub struct ModuleDescription {
     pub hooks: Hooks,
     /// Statics whose values lie in the world.
     pub keeps: Vec<KeepRegistration>,
+    /// Written migrations.
+    pub migrations: Vec<MigrationRegistration>,
     /// Structs in the shared region.
     pub shared: Vec<SharedRegistration>,
 }
@@ -248,6 +252,41 @@ impl ModuleBuilder {
     ) -> &mut Self {
         let set = self.description.hooks.set_after_reload(hook);
         self.check(set)
+    }
+
+    /// How values of an old type become values of a new one, where carrying them over by
+    /// name is not what is meant; `A` is a copy of the old type. See [`crate::migration`].
+    pub fn migrate<A: MigrationValue, B: MigrationValue>(
+        &mut self,
+        migrate: impl Fn(A) -> B + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.try_migrate(move |old| Ok::<B, String>(migrate(old)))
+    }
+
+    /// Like [`ModuleBuilder::migrate`]; an error refuses the version.
+    pub fn try_migrate<A: MigrationValue, B: MigrationValue, E: Display>(
+        &mut self,
+        migrate: impl Fn(A) -> Result<B, E> + Send + Sync + 'static,
+    ) -> &mut Self {
+        let migrate = move |old| migrate(old).map_err(|error| error.to_string());
+        let registration = MigrationRegistration::typed(migrate);
+        self.description.migrations.push(registration);
+        self
+    }
+
+    /// Like [`ModuleBuilder::try_migrate`], from what reflection sees of the old value.
+    /// `fields` are the fields the old type must have: name and path of the type
+    /// (`("current", "u32")`).
+    pub fn migrate_reflected<B: MigrationValue, E: Display>(
+        &mut self,
+        fields: &[(&str, &str)],
+        migrate: impl Fn(&dyn PartialReflect) -> Result<B, E> + Send + Sync + 'static,
+    ) -> &mut Self {
+        let migrate =
+            move |old: &dyn PartialReflect| migrate(old).map_err(|error| error.to_string());
+        let registration = MigrationRegistration::reflected(fields, migrate);
+        self.description.migrations.push(registration);
+        self
     }
 
     /// A static declared with [`keep_static!`](crate::keep_static), whose value survives

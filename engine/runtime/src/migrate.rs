@@ -6,13 +6,16 @@
 //! goes through [`Data`], value by value. Both ways give the same values.
 
 mod plan;
+mod written;
 
+use std::any::TypeId;
 use std::fmt;
 use std::ptr::NonNull;
 
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::ptr::Ptr;
 use engine_api::bevy_reflect::TypeRegistry;
+use engine_api::migration::MigrationRegistration;
 use engine_api::schema::Schema;
 use engine_api::state::{StateType, ValueFunctions};
 
@@ -97,6 +100,8 @@ pub struct Migration<'a> {
     old_registry: TypeRegistry,
     new_registry: TypeRegistry,
     plan: Option<Plan>,
+    /// Functions that the new version declares, in the order they are run.
+    written: Vec<MigrationRegistration>,
     limbo: &'a Limbo,
     changes: LimboChanges,
     report: MigrationReport,
@@ -104,7 +109,27 @@ pub struct Migration<'a> {
 
 impl<'a> Migration<'a> {
     /// Prepares a migration. Runs the new type's `Default`, which may panic.
-    pub fn new(old: Side, new: Side, limbo: &'a Limbo) -> Self {
+    ///
+    /// # Errors
+    /// A written migration to this type that does not fit the old one.
+    pub fn new(
+        old: Side,
+        new: Side,
+        new_type: TypeId,
+        written: &[MigrationRegistration],
+        limbo: &'a Limbo,
+    ) -> Result<Self, String> {
+        let chain = written::chain(&old.schema, new_type, written)?;
+        let mut made = Self::by_rules(old, new, limbo);
+        if !chain.is_empty() {
+            made.plan = None;
+            made.written = chain;
+        }
+        Ok(made)
+    }
+
+    /// Prepares a migration by name alone.
+    pub fn by_rules(old: Side, new: Side, limbo: &'a Limbo) -> Self {
         let (old_registry, new_registry) = (old.registry(), new.registry());
         let in_limbo = limbo.has_type(&old.schema.path) || limbo.has_type(&new.schema.path);
         let plan = Plan::between(&old.schema, &new).filter(|_| !in_limbo);
@@ -122,6 +147,7 @@ impl<'a> Migration<'a> {
             old_registry,
             new_registry,
             plan,
+            written: Vec::new(),
             limbo,
             changes,
             report,
@@ -207,6 +233,15 @@ impl<'a> Migration<'a> {
                 }
             }
             return Ok(());
+        }
+        if !self.written.is_empty() {
+            let made = written::run(&self.written, &data, &self.old.schema, &self.old_registry)?;
+            // SAFETY: there is room for a value of the new type.
+            return if unsafe { (self.new.values.write)(&*made, to) } {
+                Ok(())
+            } else {
+                Err("the value that the migration made could not be taken".to_owned())
+            };
         }
         let fitter = Fitter {
             registry: &self.new_registry,

@@ -13,6 +13,7 @@ use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::hook::{Hooks, Unloaded};
+use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
 use engine_api::shared::SharedRegistration;
 use engine_api::state::StateType;
@@ -54,6 +55,7 @@ pub struct ActiveModule {
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
+    migrations: Vec<MigrationRegistration>,
     /// Shared with the asset loader, which parses off the frame loop.
     assets: Arc<Vec<AssetRegistration>>,
 }
@@ -66,6 +68,7 @@ pub struct Retired {
     systems: VersionSystems,
     assets: Option<Arc<Vec<AssetRegistration>>>,
     hooks: Hooks,
+    migrations: Vec<MigrationRegistration>,
     calls: Vec<DynamicCall>,
     functions: Vec<FunctionRegistration>,
     types: Vec<StateType>,
@@ -177,6 +180,7 @@ impl ActiveModules {
             hooks,
             keeps,
             shared,
+            migrations,
             ..
         } = description;
         let unloaded = self.unload(&module, world)?;
@@ -191,6 +195,7 @@ impl ActiveModules {
             changes,
             keeps,
             hooks: &hooks,
+            migrations: &migrations,
             previous: self.get(&module).map(|active| active.key.number),
             unloaded,
             faults: self.observer_faults.clone(),
@@ -249,6 +254,7 @@ impl ActiveModules {
                 .collect(),
             build,
             hooks,
+            migrations,
             assets: Arc::new(assets),
         };
         let mut systems = runnable.systems;
@@ -266,6 +272,7 @@ impl ActiveModules {
             retired.systems = old.systems;
             retired.assets = Some(old.assets);
             retired.hooks = old.hooks;
+            retired.migrations = old.migrations;
         } else {
             active.systems = systems;
             // Modules run in the order of the config, whichever was ready first.

@@ -30,7 +30,7 @@ where
     B: Reflect + FromReflect + Typed + GetTypeRegistration,
 {
     let entities: Vec<Entity> = (0..old.len()).map(entity).collect();
-    let mut migration = Migration::new(side::<A>(), side::<B>(), limbo);
+    let mut migration = Migration::by_rules(side::<A>(), side::<B>(), limbo);
     if !may_plan {
         migration.plan = None;
     }

@@ -18,6 +18,7 @@ use engine_api::bevy_ecs::world::World;
 use engine_api::hook::{Hooks, Reload, Unloaded};
 use engine_api::input::Input;
 use engine_api::keep::{self, KeepKey, KeepRegistration};
+use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, Stage};
 use engine_api::observer::ObserverRegistration;
 use engine_api::state::StateType;
@@ -53,6 +54,7 @@ pub(super) struct Entering<'a> {
     pub(super) changes: Vec<Change>,
     pub(super) keeps: Vec<KeepRegistration>,
     pub(super) hooks: &'a Hooks,
+    pub(super) migrations: &'a [MigrationRegistration],
     /// Number of the version before.
     pub(super) previous: Option<u32>,
     /// What the version before handed over.
@@ -137,14 +139,16 @@ impl Entering<'_> {
                 continue;
             }
             let _call = call::enter(CallId::new(self.key.id, 0));
-            let made = panic::guard(|| Migration::new(old, side, &book.limbo));
+            let made = panic::guard(|| {
+                Migration::new(old, side, new.stored, self.migrations, &book.limbo)
+            });
             let made = made.map_err(|report| {
                 format!(
                     "it panicked while the default value of `{}` was made: {}",
                     new.schema.path,
                     report.summary()
                 )
-            })?;
+            })??;
             changed.push((component, new));
             migrations.push(RefCell::new(made));
         }
@@ -155,7 +159,7 @@ impl Entering<'_> {
                 .into_iter()
                 .filter_map(|(component, side)| {
                     let stored = world.components().get_info(component)?.type_id()?;
-                    let copy = Migration::new(side.clone(), side, &empty_limbo);
+                    let copy = Migration::by_rules(side.clone(), side, &empty_limbo);
                     Some((component, stored, RefCell::new(copy)))
                 })
                 .collect()

@@ -919,3 +919,102 @@ mod shared {
         assert!(error.contains("no region for shared state"), "{error}");
     }
 }
+
+mod written {
+    use super::*;
+
+    /// What `game::Health` is made of in the tests above.
+    #[derive(Reflect)]
+    struct Points {
+        points: u32,
+    }
+    /// A form between.
+    #[derive(Reflect)]
+    struct Halves {
+        halves: u64,
+    }
+    #[derive(Component, Reflect, Default, Debug, PartialEq)]
+    #[reflect(Component, Default)]
+    #[type_path = "game"]
+    #[type_name = "Health"]
+    struct Share {
+        share: f32,
+    }
+    #[derive(Reflect)]
+    struct Stranger {
+        points: i8,
+    }
+
+    fn halves(old: Points) -> Halves {
+        Halves {
+            halves: u64::from(old.points) * 2,
+        }
+    }
+    fn share(old: Halves) -> Result<Share, String> {
+        if old.halves > 200 {
+            return Err(format!("{} is over 200", old.halves));
+        }
+        Ok(Share {
+            share: old.halves as f32 / 200.0,
+        })
+    }
+    fn chained(m: &mut ModuleBuilder) {
+        m.component::<Share>()
+            .resource::<Journal>()
+            .try_migrate(share)
+            .migrate(halves);
+    }
+    fn reflected(m: &mut ModuleBuilder) {
+        m.component::<Share>()
+            .resource::<Journal>()
+            .migrate_reflected(&[("points", "u32")], |old: &dyn PartialReflect| {
+                let old = old.reflect_ref().as_struct().unwrap();
+                let points = old.field("points").unwrap().try_downcast_ref::<u32>();
+                Ok::<_, String>(Share {
+                    share: *points.unwrap() as f32,
+                })
+            });
+    }
+    fn misfit(m: &mut ModuleBuilder) {
+        m.component::<Share>().migrate(|old: Stranger| Share {
+            share: f32::from(old.points),
+        });
+    }
+    fn misfit_fields(m: &mut ModuleBuilder) {
+        m.component::<Share>()
+            .migrate_reflected(&[("lives", "u32")], |_: &dyn PartialReflect| {
+                Ok::<_, String>(Share { share: 0.0 })
+            });
+    }
+
+    #[test]
+    fn functions_carry_values_over_step_by_step() {
+        let check = |build: Build, expected: f32| {
+            let mut game = Game::with(one);
+            let entity = game.world.spawn(Health { points: 50 }).id();
+            assert_eq!(game.swap("game", build), Ok(Some(1)));
+            let found = game.world.get::<Share>(entity).unwrap();
+            assert_eq!(*found, Share { share: expected });
+        };
+        check(chained, 0.5);
+        check(reflected, 50.0);
+    }
+
+    #[test]
+    fn what_a_function_refuses_or_does_not_expect_refuses_the_version() {
+        let check = |build: Build, points: u32, expected: &str| {
+            let mut game = Game::with(one);
+            let entity = game.world.spawn(Health { points }).id();
+            let error = game.swap("game", build).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(game.world.get(entity), Some(&Health { points }));
+        };
+        check(chained, 101, "202 is over 200");
+        check(
+            misfit,
+            1,
+            "field `points` is `u32`, not `i8`; correct what it expects",
+        );
+        check(misfit_fields, 1, "it has no field `lives`");
+    }
+}
