@@ -18,7 +18,6 @@ mod status;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +28,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine_build::{BuildEvent, Builder, BuilderConfig, ModuleSource};
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
-use inspector_protocol::endpoint;
 use inspector_protocol::message::{Answer, Event, HostDeath, LogLevel, LogLine, Request};
 use inspector_protocol::status::HostState;
 use miette::{IntoDiagnostic as _, Result, WrapErr as _};
@@ -37,8 +35,9 @@ use miette::{IntoDiagnostic as _, Result, WrapErr as _};
 use crate::config::{Config, ModuleKind};
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
-use crate::project::{Project, package_in};
+use crate::project::Project;
 use host_process::{HostEnd, HostProcess};
+pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
 use reloads::Reloads;
 
@@ -53,8 +52,6 @@ pub(crate) struct RunOptions {
     pub(crate) seconds: Option<Duration>,
     /// Least important lines to write without UI.
     pub(crate) log_level: LogLevel,
-    /// Socket to listen on.
-    pub(crate) socket: Option<PathBuf>,
     /// Do not build.
     pub(crate) no_build: bool,
 }
@@ -118,7 +115,12 @@ struct Supervisor {
 ///
 /// # Errors
 /// What kept it from starting.
-pub(crate) fn run(project: Project, config: Config, options: RunOptions) -> Result<ExitCode> {
+pub(crate) fn run(
+    project: Project,
+    config: Config,
+    options: RunOptions,
+    socket: Socket,
+) -> Result<ExitCode> {
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
@@ -147,7 +149,7 @@ pub(crate) fn run(project: Project, config: Config, options: RunOptions) -> Resu
         last_death: None,
     };
     let end = end_signals()?;
-    let ui = supervisor.start(with_ui)?;
+    let ui = supervisor.start(with_ui, socket)?;
     let code = supervisor.work(&received, &end);
     supervisor.end(ui);
     Ok(code)
@@ -166,12 +168,11 @@ fn end_signals() -> Result<Arc<AtomicBool>> {
 }
 
 impl Supervisor {
-    fn start(&mut self, with_ui: bool) -> Result<Option<JoinHandle<()>>> {
-        let socket = self.options.socket.clone();
-        let socket = socket.unwrap_or_else(|| endpoint::socket_path(std::process::id()));
+    fn start(&mut self, with_ui: bool, socket: Socket) -> Result<Option<JoinHandle<()>>> {
         self.hub
-            .listen(&socket, &self.project.root, &self.messages)
-            .into_diagnostic()?;
+            .serve(socket, &self.project.root, &self.messages)
+            .into_diagnostic()
+            .wrap_err("inspectors cannot be served")?;
         let ui = if with_ui {
             Some(self.start_ui()?)
         } else {
@@ -219,7 +220,7 @@ impl Supervisor {
         let modules = native
             .map(|module| ModuleSource {
                 name: module.name.clone(),
-                package: package_in(&self.project.root, &module.path),
+                package: module.package.clone(),
             })
             .collect();
         let (builder, events) = Builder::start(BuilderConfig {
@@ -255,7 +256,7 @@ impl Supervisor {
                 .config
                 .modules
                 .iter()
-                .map(|module| (module.name.clone(), self.library_of(module)))
+                .map(|module| (module.name.clone(), module.library()))
                 .collect(),
             libraries: self.project.libraries.clone(),
             assets: self.project.assets.clone(),
@@ -282,10 +283,6 @@ impl Supervisor {
                 self.error(format!("The host cannot be started: {error}"));
             }
         }
-    }
-
-    fn library_of(&self, module: &crate::config::ModuleConfig) -> String {
-        package_in(&self.project.root, &module.path).replace('-', "_")
     }
 
     fn work(&mut self, received: &Receiver<Message>, end: &AtomicBool) -> ExitCode {

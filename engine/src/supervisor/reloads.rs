@@ -310,38 +310,14 @@ impl Supervisor {
 
     /// A client asks for a module to be built and loaded again.
     pub(super) fn reload(&mut self, client: ClientId, id: u64, module: &str) {
-        if !self.config.modules.iter().any(|known| known.name == module) {
-            let known: Vec<_> = self
-                .config
-                .modules
-                .iter()
-                .map(|m| m.name.as_str())
-                .collect();
-            let text = format!(
-                "there is no module `{module}`; modules are: {}",
-                known.join(", ")
-            );
-            return self.hub.send(
-                client,
-                Event::Answer {
-                    id,
-                    answer: Answer::Error(text),
-                },
-            );
-        }
+        let Some(library) = self.find_module(client, id, module) else {
+            return;
+        };
         if let Some(builder) = &self.builder {
             builder.rebuild(module);
             self.reloads.module(module).waiting.push((client, id));
             return;
         }
-        let library = self
-            .config
-            .modules
-            .iter()
-            .find(|known| known.name == module);
-        let library = library
-            .map(|module| self.library_of(module))
-            .unwrap_or_default();
         let artifact = self
             .project
             .libraries
@@ -373,8 +349,27 @@ impl Supervisor {
         }
     }
 
+    /// The library of a module; a client that asks for one that is not there is told.
+    fn find_module(&mut self, client: ClientId, id: u64, module: &str) -> Option<String> {
+        let modules = &self.config.modules;
+        if let Some(found) = modules.iter().find(|known| known.name == module) {
+            return Some(found.library());
+        }
+        let known: Vec<_> = modules.iter().map(|known| known.name.as_str()).collect();
+        let text = format!(
+            "there is no module `{module}`; modules are: {}",
+            known.join(", ")
+        );
+        let answer = Answer::Error(text);
+        self.hub.send(client, Event::Answer { id, answer });
+        None
+    }
+
     /// A client asks for the version before the active one.
     pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
+        if self.find_module(client, id, module).is_none() {
+            return;
+        }
         let mut refuse = |text: &str| {
             self.hub.send(
                 client,

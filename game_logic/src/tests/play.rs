@@ -1,6 +1,6 @@
 //! Playing: what must happen in a game, whoever plays it.
 
-use engine_api::module::StateKind;
+use engine_api::state::StateKind;
 use engine_api::prelude::*;
 
 use crate::game::{Game, Phase, Score};
