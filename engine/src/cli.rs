@@ -92,18 +92,19 @@ fn without_separator(mut arguments: Vec<OsString>) -> Vec<OsString> {
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(without_separator(std::env::args_os().collect())) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors: clap prints them on standard output.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
+    let arguments =
+        match Arguments::try_parse_from(without_separator(std::env::args_os().collect())) {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                // Help and version are no errors: clap prints them on standard output.
+                let _ = error.print();
+                return if error.use_stderr() {
+                    ExitCode::from(2)
+                } else {
+                    ExitCode::SUCCESS
+                };
+            }
+        };
     match arguments.command {
         None => run(arguments.run),
         Some(Command::Run(arguments)) => run(arguments),

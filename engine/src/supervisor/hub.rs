@@ -87,9 +87,7 @@ impl Hub {
         };
         let messages = messages.clone();
         let body = move || accept(&listener, &welcome, &messages);
-        std::thread::Builder::new()
-            .name("hub".into())
-            .spawn(body)?;
+        std::thread::Builder::new().name("hub".into()).spawn(body)?;
         Ok(())
     }
 

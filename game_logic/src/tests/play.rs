@@ -1,7 +1,7 @@
 //! Playing: what must happen in a game, whoever plays it.
 
-use engine_api::state::StateKind;
 use engine_api::prelude::*;
+use engine_api::state::StateKind;
 
 use crate::game::{Game, Phase, Score};
 use crate::motion::Position;

@@ -177,8 +177,7 @@ fn make_room(path: &Path) -> Result<(), EndpointError> {
 /// Whether nobody listens on a socket any more. A listener that is merely busy
 /// refuses in other ways.
 fn is_abandoned(socket: &Path) -> bool {
-    UnixStream::connect(socket)
-        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    UnixStream::connect(socket).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn private_dir(dir: &Path) -> Result<(), EndpointError> {
@@ -284,8 +283,7 @@ mod tests {
 
     #[test]
     fn nothing_but_a_left_over_socket_is_replaced() {
-        let folder =
-            std::env::temp_dir().join(format!("liveloop-occupied-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("liveloop-occupied-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("folder")).unwrap();
         fs::write(folder.join("file"), "precious").unwrap();

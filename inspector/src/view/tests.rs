@@ -132,6 +132,42 @@ fn the_hub_is_lost() {
 }
 
 #[test]
+fn hints_that_are_left_out_are_never_left_out_silently() {
+    for columns in 12..=200 {
+        let mut state = busy(columns, 24);
+        let line = |state: &State| {
+            let drawn = text(&screen(state, Theme::FULL));
+            drawn.lines().last().unwrap_or_default().to_owned()
+        };
+        let hints = line(&state);
+        let is_whole = hints.contains("f follow") && hints.ends_with("? help");
+        assert!(
+            is_whole || hints.ends_with("? more keys"),
+            "{columns}: {hints}"
+        );
+        // Also behind a message that is too long.
+        let long = Message::Trouble("no ".repeat(100));
+        send(&mut state, long);
+        assert!(
+            columns < 20 || line(&state).ends_with("? more keys"),
+            "{columns}: {}",
+            line(&state)
+        );
+    }
+}
+
+#[test]
+fn a_frozen_view_says_so_and_how_to_go_on() {
+    for (width, height) in SIZES {
+        let mut state = busy(width, height);
+        type_keys(&mut state, " ");
+        let drawn = text(&screen(&state, Theme::FULL));
+        assert!(drawn.contains("FROZEN"), "{drawn}");
+        assert!(width < 120 || drawn.contains("Space unfreeze"), "{drawn}");
+    }
+}
+
+#[test]
 fn nothing_known_yet() {
     let state = State::new(Role::Owner, (80, 24));
     insta::assert_snapshot!("empty_80x24", text(&screen(&state, Theme::FULL)));
