@@ -86,7 +86,7 @@ fn bad_files_are_refused_and_the_last_good_one_stays() {
     );
     refused(
         "waves.ron",
-        "count: 350",
+        "count: 200, rate: 6.0",
         "count: 0",
         &["wave 1", "1 to 10000 drones"],
     );

@@ -22,8 +22,8 @@ pub(super) fn event(state: &mut State, event: Event) {
         Event::Reload(reload) => add_reload(state, reload),
         Event::HostDown(death) => {
             let death = clean_death(death);
-            // A success that has just been shown is none any more.
-            if state.live.death.as_ref() != Some(&death) {
+            // A success that is still shown is none any more.
+            if state.fresh_notice().is_some_and(|notice| !notice.is_error) {
                 let place = death.during.as_ref();
                 let place = place.map_or(String::new(), |during| format!(" in {during}"));
                 notice(state, format!("the host died: {}{place}", death.how), true);

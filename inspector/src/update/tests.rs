@@ -271,7 +271,8 @@ fn a_death_takes_the_place_of_a_success() {
         is_error && text.contains("the host died: signal SIGSEGV in game_logic v4"),
         "{text}"
     );
-    // The hub says it again to whoever subscribes again: no news.
+    // The hub says it again to whoever subscribes again: no news. The picture and the
+    // list of problems show it anyway.
     let later = state.now_ms + NOTICE_MS;
     send(&mut state, Message::Tick(later));
     send(&mut state, Message::Hub(Event::HostDown(death())));

@@ -44,6 +44,9 @@ pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
         spans.push(Span::styled(hint.label, theme::KEY));
         spans.push(Span::raw(format!(" {text}")));
     }
+    if help.is_none() && !are_all {
+        spans.push(Span::styled("  …", theme::DIM));
+    }
     draw_line(Line::from(spans), area, buffer);
 }
 

@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::draw;
 use crate::fixture::{busy, death, interrupt, press, send, status, type_keys, viewport};
-use crate::state::State;
+use crate::state::{Confirm, State};
 use crate::theme::{ColorMode, Theme};
 use crate::ui::Role;
 use crate::update::Message;
@@ -122,6 +122,20 @@ fn the_host_is_down() {
 #[test]
 fn a_question() {
     check("rollback_question", "b", |_| {});
+}
+
+#[test]
+fn a_question_names_the_version_where_that_is_known() {
+    let mut state = busy(80, 24);
+    state.confirm = Some(Confirm::Rollback {
+        module: "game_logic".into(),
+        before: Some(2),
+    });
+    let drawn = text(&screen(&state, Theme::FULL));
+    assert!(
+        drawn.contains("Roll game_logic back to the code of v2?"),
+        "{drawn}"
+    );
 }
 
 #[test]
