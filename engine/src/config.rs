@@ -402,7 +402,7 @@ mod tests {
         // The path, not the name, which is the same text.
         assert_eq!(
             error.to_string(),
-            "engine.ron:3:57: module `game_logic`: nothing in game_logic"
+            "engine.ron:3:56: module `game_logic`: nothing in game_logic"
         );
     }
 
