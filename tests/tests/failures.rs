@@ -329,7 +329,29 @@ fn a_version_that_kills_the_host_is_named_in_the_history_and_by_the_restart() {
     assert_eq!(engine.ask(|id| Request::RestartHost { id }), Answer::Done);
     assert_eq!(engine.number("answer"), 1);
     assert_eq!(engine.dump().problems, []);
-    assert!(engine.finish().success());
+
+    // A system that kills it in its first frame: the swap may have been reported or not.
+    let reload = engine.edit(
+        LIB,
+        "    counter.frames += 1;",
+        "    write_nowhere();\n    counter.frames += 1;",
+    );
+    assert_eq!((reload.from, reload.to), (Some(1), Some(2)), "{reload:#?}");
+    let problem = engine.wait("that the host is down", |status| {
+        let is_down = status.engine.host == HostState::Down;
+        is_down.then(|| status.problems.first().cloned()).flatten()
+    });
+    assert_eq!(
+        problem.message,
+        "the host died of SIGSEGV in game_logic v2, system `game_logic::count`"
+    );
+    let answer = engine.ask(|id| Request::RestartHost { id });
+    assert!(
+        matches!(&answer, Answer::Error(reason) if reason.contains("`game_logic::count`")),
+        "{answer:?}"
+    );
+    // Asked to end while its host is dead, it is a failed game.
+    assert_eq!(engine.finish().code(), Some(1));
 }
 
 #[test]
