@@ -1,16 +1,18 @@
 //! Arguments and exit codes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use inspector::cli::InspectorArgs;
+use inspector_protocol::endpoint;
 use inspector_protocol::message::LogLevel;
 
 use crate::config::Config;
-use crate::project::Project;
-use crate::supervisor::{self, RunOptions};
+use crate::project::{Packages, Project};
+use crate::supervisor::{self, RunOptions, Socket};
 use crate::{host, project};
 
 const EXIT_CODES: &str = "Exit codes:
@@ -54,10 +56,10 @@ struct RunArguments {
     #[arg(long)]
     headless: bool,
     /// End after so many frames
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     frames: Option<u64>,
     /// End after so many seconds
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_hyphen_values = true)]
     seconds: Option<Duration>,
     /// Least important lines to log: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "debug")]
@@ -74,23 +76,35 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| format!("`{text}` is no number of seconds"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| format!("{text} seconds is out of range"))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| format!("{text} is out of range, it must be 0 or more seconds"))
+}
+
+/// The command line without the `--` that cargo passes on in `cargo run inspector -- dump`,
+/// where `inspector` is an argument already.
+fn without_separator(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_command = |name: &OsString| ["inspector", "engine", "run"].iter().any(|c| name == c);
+    if arguments.get(1).is_some_and(is_command) && arguments.get(2).is_some_and(|a| a == "--") {
+        arguments.remove(2);
+    }
+    arguments
 }
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(std::env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            // Help and version are no errors: clap prints them on standard output.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
+    let arguments =
+        match Arguments::try_parse_from(without_separator(std::env::args_os().collect())) {
+            Ok(arguments) => arguments,
+            Err(error) => {
+                // Help and version are no errors: clap prints them on standard output.
+                let _ = error.print();
+                return if error.use_stderr() {
+                    ExitCode::from(2)
+                } else {
+                    ExitCode::SUCCESS
+                };
+            }
+        };
     match arguments.command {
         None => run(arguments.run),
         Some(Command::Run(arguments)) => run(arguments),
@@ -100,35 +114,53 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(arguments: RunArguments) -> ExitCode {
-    match prepare(&arguments) {
-        Ok((project, config)) => {
-            let options = RunOptions {
-                headless: arguments.headless,
-                frames: arguments.frames,
-                seconds: arguments.seconds,
-                log_level: arguments.log_level,
-                socket: arguments.socket,
-                no_build: arguments.no_build,
-            };
-            match supervisor::run(project, config, options) {
-                Ok(code) => code,
-                Err(report) => {
-                    report_error(&report);
-                    ExitCode::FAILURE
-                }
-            }
-        }
+    let (project, config) = match prepare(&arguments) {
+        Ok(prepared) => prepared,
         Err(report) => {
             report_error(&report);
-            ExitCode::from(2)
+            return ExitCode::from(2);
+        }
+    };
+    let is_named = arguments.socket.is_some();
+    let path = arguments
+        .socket
+        .unwrap_or_else(|| endpoint::socket_path(std::process::id()));
+    let socket = match endpoint::listen(&path) {
+        Ok(listener) => Socket { path, listener },
+        Err(error) => {
+            report_error(&miette::Report::from_err(error));
+            // A path that cannot be listened at was a wrong argument.
+            return if is_named {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    let options = RunOptions {
+        headless: arguments.headless,
+        frames: arguments.frames,
+        seconds: arguments.seconds,
+        log_level: arguments.log_level,
+        no_build: arguments.no_build,
+    };
+    match supervisor::run(project, config, options, socket) {
+        Ok(code) => code,
+        Err(report) => {
+            report_error(&report);
+            ExitCode::FAILURE
         }
     }
 }
 
 fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
     let file = project::find_config(arguments.config.as_deref())?;
-    let config = Config::read(&file, arguments.profile.as_deref()).map_err(|error| *error)?;
+    let mut config = Config::read(&file, arguments.profile.as_deref()).map_err(|error| *error)?;
     let project = Project::around(&file)?;
+    let packages = Packages::of(&project.root);
+    config
+        .find_packages(&file, |folder| packages.package_in(folder))
+        .map_err(|error| *error)?;
     Ok((project, config))
 }
 
@@ -168,7 +200,9 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(line.split_whitespace())
+        Arguments::try_parse_from(without_separator(
+            line.split_whitespace().map(OsString::from).collect(),
+        ))
     }
 
     #[test]
@@ -186,6 +220,23 @@ mod tests {
         check("engine --headless", true, None);
         check("engine run --headless --frames 10", true, Some(10));
         check("engine engine --headless", true, None);
+        check("engine engine -- --headless", true, None);
+    }
+
+    #[test]
+    fn the_separator_for_cargo_may_follow_inspector() {
+        for line in ["engine inspector dump", "engine inspector -- dump"] {
+            let arguments = parse(line).unwrap();
+            let Some(Command::Inspector(found)) = arguments.command else {
+                panic!("{line}: {arguments:?}");
+            };
+            assert_eq!(found.command, Some(inspector::cli::InspectorCommand::Dump));
+        }
+        let arguments = parse("engine inspector -- --attach 12").unwrap();
+        let Some(Command::Inspector(found)) = arguments.command else {
+            panic!("{arguments:?}");
+        };
+        assert_eq!((found.attach.as_deref(), found.command), (Some("12"), None));
     }
 
     #[test]
@@ -193,6 +244,8 @@ mod tests {
         for (line, part) in [
             ("engine --frame 3", "--frames"),
             ("engine --seconds soon", "soon"),
+            ("engine --seconds -1", "0 or more"),
+            ("engine --frames -1", "-1"),
             ("engine --log-level loud", "loud"),
             ("engine dance", "dance"),
         ] {

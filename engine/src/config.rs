@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde::Deserialize;
 
+use crate::project::NoPackage;
+
 /// Profile that is used unless another is named.
 const DEFAULT_PROFILE: &str = "dev";
 
@@ -34,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) frame_rate: u32,
     /// Modules, in the order they run.
     pub(crate) modules: Vec<ModuleConfig>,
+    /// What was read, for errors that show later.
+    text: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -94,6 +98,16 @@ pub(crate) struct ModuleConfig {
     pub(crate) kind: ModuleKind,
     /// Where its source is, from the project's root.
     pub(crate) path: PathBuf,
+    /// The package there, found by [`Config::find_packages`].
+    #[serde(skip)]
+    pub(crate) package: String,
+}
+
+impl ModuleConfig {
+    /// Name of the library that cargo makes of the package.
+    pub(crate) fn library(&self) -> String {
+        self.package.replace('-', "_")
+    }
 }
 
 /// What a module is made of.
@@ -188,13 +202,50 @@ impl Config {
             profile: name.to_owned(),
             frame_rate: chosen.frame_rate.unwrap_or(file.frame_rate).0,
             modules: file.modules,
+            text,
         })
     }
+
+    /// Finds the package of each module.
+    ///
+    /// # Errors
+    /// The first path that holds none, with its place in `file`.
+    pub(crate) fn find_packages(
+        &mut self,
+        file: &Path,
+        package_in: impl Fn(&Path) -> Result<String, NoPackage>,
+    ) -> Result<(), Box<ConfigError>> {
+        for module in &mut self.modules {
+            module.package = package_in(&module.path).map_err(|error| {
+                let place = path_position(&self.text, &module.path);
+                let path = file.display().to_string();
+                let help = Some(error.help.to_owned());
+                let message = format!("module `{}`: {}", module.name, error.message);
+                wrong(&path, &self.text, place, message, help)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a module's `path` stands: its text after `path:`, not the same text as a name.
+fn path_position(text: &str, path: &Path) -> ron::error::Position {
+    let needle = format!("{:?}", path.display().to_string());
+    let is_value = |(offset, _): &(usize, &str)| {
+        let before = text[..*offset].trim_end();
+        let field = before.strip_suffix(':').map(str::trim_end);
+        field.is_some_and(|before| before.ends_with("path"))
+    };
+    let found = text.match_indices(&needle).find(is_value);
+    position_at(text, found.map_or(0, |(offset, _)| offset))
 }
 
 /// The last place where `needle` stands, else the beginning.
 fn position_of(text: &str, needle: &str) -> ron::error::Position {
-    let offset = text.rfind(needle).unwrap_or(0);
+    position_at(text, text.rfind(needle).unwrap_or(0))
+}
+
+fn position_at(text: &str, offset: usize) -> ron::error::Position {
     let before = &text[..offset];
     ron::error::Position {
         line: before.matches('\n').count() + 1,
@@ -331,6 +382,28 @@ mod tests {
         );
         check("modules: [", "modules: [[", &["engine.ron:3:"]);
         check(GOOD, "", &["engine.ron:1:"]);
+    }
+
+    #[test]
+    fn a_path_without_a_package_is_named_with_its_place() {
+        let mut config = Config::parse("engine.ron", GOOD.to_owned(), None).unwrap();
+        config
+            .find_packages(Path::new("engine.ron"), |_| Ok("game-logic".to_owned()))
+            .unwrap();
+        assert_eq!(config.modules[0].library(), "game_logic");
+        let error = config
+            .find_packages(Path::new("engine.ron"), |folder| {
+                Err(NoPackage {
+                    message: format!("nothing in {}", folder.display()),
+                    help: "look again",
+                })
+            })
+            .unwrap_err();
+        // The path, not the name, which is the same text.
+        assert_eq!(
+            error.to_string(),
+            "engine.ron:3:56: module `game_logic`: nothing in game_logic"
+        );
     }
 
     #[test]

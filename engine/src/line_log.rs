@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal as _, Write as _};
 
-use inspector_protocol::message::{LogLevel, LogLine};
+use inspector_protocol::message::{LogLevel, LogLine, LogSource};
 
 /// Writes lines down to a level.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl LineLog {
 }
 
 fn format_line(line: &LogLine) -> String {
-    if line.module.is_empty() {
+    if line.source == LogSource::Engine || line.module.is_empty() {
         format!("[{}] {}", line.level.name(), line.message)
     } else {
         format!("[{}] {}: {}", line.level.name(), line.module, line.message)
@@ -84,6 +84,8 @@ mod tests {
         };
         assert_eq!(format_line(&line), "[INFO] Module 'game_logic' loaded (v1)");
         line.module = "game_logic".into();
+        assert_eq!(format_line(&line), "[INFO] Module 'game_logic' loaded (v1)");
+        line.source = LogSource::Module;
         line.message = "wave 2".into();
         assert_eq!(format_line(&line), "[INFO] game_logic: wave 2");
     }

@@ -93,27 +93,77 @@ impl Project {
     }
 }
 
-/// The package whose manifest lies in `folder`, by asking cargo; the folder's own
-/// name if cargo cannot tell (a shipped game has no manifests).
-pub(crate) fn package_in(root: &Path, folder: &Path) -> String {
-    let manifest = root.join(folder).join("Cargo.toml");
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(root.join("Cargo.toml"))
-        .no_deps()
-        .exec();
-    let package = metadata.ok().and_then(|metadata| {
-        let same = |path: &cargo_metadata::camino::Utf8PathBuf| {
-            path.as_std_path().canonicalize().ok() == manifest.canonicalize().ok()
+/// The packages of the workspace, by folder.
+pub(crate) struct Packages {
+    root: PathBuf,
+    /// `None` if cargo cannot tell: a shipped game has no manifests.
+    known: Option<Vec<(PathBuf, String)>>,
+}
+
+impl Packages {
+    /// Asks cargo, once.
+    pub(crate) fn of(root: &Path) -> Self {
+        let metadata = cargo_metadata::MetadataCommand::new()
+            .manifest_path(root.join("Cargo.toml"))
+            .no_deps()
+            .exec();
+        let known = metadata.ok().map(|metadata| {
+            let folder = |manifest: &Path| manifest.parent()?.canonicalize().ok();
+            metadata
+                .packages
+                .iter()
+                .filter_map(|package| {
+                    let folder = folder(package.manifest_path.as_std_path())?;
+                    Some((folder, package.name.to_string()))
+                })
+                .collect()
+        });
+        Self {
+            root: root.to_path_buf(),
+            known,
+        }
+    }
+
+    /// The package whose manifest lies in `folder`; the folder's own name if cargo cannot
+    /// tell.
+    ///
+    /// # Errors
+    /// Why there is none, and what to do.
+    pub(crate) fn package_in(&self, folder: &Path) -> Result<String, NoPackage> {
+        let shown = folder.display();
+        let root = self.root.display();
+        let wanted = self
+            .root
+            .join(folder)
+            .canonicalize()
+            .map_err(|_| NoPackage {
+                message: format!("there is no folder `{shown}` in {root}"),
+                help: "`path` is the crate's folder, from the project's root",
+            })?;
+        let Some(known) = &self.known else {
+            let name = folder.file_name();
+            return Ok(name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()));
         };
-        let package = metadata
-            .packages
-            .iter()
-            .find(|package| same(&package.manifest_path))?;
-        Some(package.name.to_string())
-    });
-    package.unwrap_or_else(|| {
-        folder
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-    })
+        let found = known.iter().find(|(place, _)| *place == wanted);
+        match found {
+            Some((_, name)) => Ok(name.clone()),
+            None if wanted.join("Cargo.toml").is_file() => Err(NoPackage {
+                message: format!("the crate in `{shown}` is no package of the workspace in {root}"),
+                help: "add it to `members` and `default-members` in the workspace's Cargo.toml",
+            }),
+            None => Err(NoPackage {
+                message: format!("`{shown}` is no crate: it holds no Cargo.toml"),
+                help: "`path` is the crate's folder, from the project's root",
+            }),
+        }
+    }
+}
+
+/// Why a folder holds no module.
+#[derive(Debug)]
+pub(crate) struct NoPackage {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What to do.
+    pub(crate) help: &'static str,
 }

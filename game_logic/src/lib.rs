@@ -52,7 +52,7 @@ pub mod weapons;
 mod tests;
 
 use collision::{apply_hits, blasts_hit_drones, bullets_hit_drones, drones_hit_ship, rebuild_grid};
-use game::{begin_game, cool_combo, keep_clock, over, playing, toggle_pause};
+use game::{begin_game, cool_combo, deserted, fighting, keep_clock, over, playing, toggle_pause};
 use motion::{confine_drones, confine_ship, expire, integrate, stop_bullets};
 use render::{
     draw_arena, draw_blasts, draw_bullets, draw_drones, draw_hud, draw_overlay, draw_pickups,
@@ -99,13 +99,16 @@ pub fn game_logic(m: &mut ModuleBuilder) {
                 weapons::grow_blasts,
             ),
             (integrate, confine_ship, confine_drones, stop_bullets),
+            rebuild_grid,
             (
-                rebuild_grid,
                 bullets_hit_drones,
                 blasts_hit_drones,
                 apply_hits,
-            ),
-            (drones_hit_ship, pickups::collect_pickups, expire),
+                drones_hit_ship,
+                pickups::collect_pickups,
+            )
+                .run_if(fighting),
+            expire,
         )
             .run_if(playing),
     );
@@ -119,6 +122,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         )
             .run_if(playing),
     );
+    // Whoever comes back to the terminal finds a game.
+    m.systems(PostUpdate, begin_game.run_if(deserted));
 
     // Back to front.
     m.systems(

@@ -2,7 +2,7 @@
 //! that must not reach the screen, and a clock that stands still.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use inspector_protocol::message::{Event, HostDeath, LogLevel, LogLine};
+use inspector_protocol::message::{Event, HostDeath, LogLevel, LogLine, LogSource};
 use inspector_protocol::status::{
     CallStatus, ComponentCount, EngineStatus, FrameStatus, HostState, ModuleStatus, Problem,
     ReloadOutcome, ReloadStatus, ReloadTimings, Severity, Status, VersionState, VersionStatus,
@@ -229,6 +229,11 @@ pub(crate) fn log_line(seq: u64) -> LogLine {
         at_ms: seq * 1234,
         level,
         module: module.into(),
+        source: if module.is_empty() {
+            LogSource::Engine
+        } else {
+            LogSource::Module
+        },
         message: message.into(),
     }
 }

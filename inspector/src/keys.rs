@@ -70,8 +70,8 @@ pub enum Action {
     Restart,
     /// Follows the end of the log, or stops to.
     Follow,
-    /// Freezes what is shown, not the game.
-    Pause,
+    /// Freezes the view, not the game; or lets it go on.
+    Freeze,
     /// Opens or closes the help.
     Help,
     /// Ends or leaves.
@@ -112,7 +112,10 @@ pub struct Binding {
 
 use Context::{Confirm, ConfirmState, Detail, Game, GameDown, Help, Panels};
 
+#[cfg(test)]
 const ALL: &[Context] = &[Game, GameDown, Panels, Detail, Help, Confirm, ConfirmState];
+/// Where nothing but Ctrl-C ends it.
+const NOT_PANELS: &[Context] = &[Game, GameDown, Detail, Help, Confirm, ConfirmState];
 const SCROLLED: &[Context] = &[Panels, Detail, Help];
 
 const fn key(code: KeyCode) -> (KeyCode, bool) {
@@ -136,7 +139,7 @@ macro_rules! bindings {
     };
 }
 
-/// The table. The hint line shows what fits, in this order.
+/// The table. The hint line shows what fits, in this order; `?` always.
 #[rustfmt::skip]
 pub const BINDINGS: &[Binding] = bindings![
     &[Confirm, ConfirmState], [char('y'), char('Y')], "y", "yes", "yes", Action::Yes;
@@ -150,21 +153,22 @@ pub const BINDINGS: &[Binding] = bindings![
     &[Panels], [char('3')], "3", "", "", Action::Show(Panel::Reloads);
     &[Panels], [char('4')], "4", "", "", Action::Show(Panel::Problems);
     &[Panels], [char('5')], "5", "", "", Action::Show(Panel::Log);
-    &[Panels, Detail, Help], [char('?')], "?", "help", "open and close this help", Action::Help;
-    &[Panels], [char('q'), char('Q')], "q", "quit", "in the engine's terminal: end the game (asks); elsewhere: leave, the game goes on", Action::Quit;
     &[Panels], [key(KeyCode::Enter)], "Enter", "open", "open the selected row: the whole error, every step", Action::Open;
     &[Panels], [char('r')], "r", "reload", "build and load the selected module again", Action::Reload;
-    &[Panels], [char('b')], "b", "roll back", "make the version before active again (asks)", Action::Rollback;
+    &[Panels], [char('q'), char('Q')], "q", "quit", "in the engine's terminal: end the game (asks); elsewhere: leave, the game goes on", Action::Quit;
     &[GameDown, Panels], [char('R')], "R", "restart", "start a new host (asks if one runs)", Action::Restart;
+    &[Panels], [char('b')], "b", "roll back", "roll back: the code of the version before runs again (asks)", Action::Rollback;
+    &[Panels], [char(' ')], "Space", "freeze the view", "freeze the view, or let it go on; the game goes on anyway", Action::Freeze;
     &[Panels], [char('f')], "f", "follow", "follow the end of the log, or stop to", Action::Follow;
-    &[Panels], [char(' ')], "Space", "pause", "freeze what is shown; the game goes on", Action::Pause;
+    &[Panels, Detail, Help], [char('?')], "?", "help", "open and close this help", Action::Help;
     SCROLLED, [key(KeyCode::Up), char('k')], "k/Up", "", "up", Action::Up;
     SCROLLED, [key(KeyCode::Down), char('j')], "j/Down", "", "down", Action::Down;
     SCROLLED, [key(KeyCode::PageUp), (KeyCode::Char('b'), true)], "PgUp", "", "a page up", Action::PageUp;
     SCROLLED, [key(KeyCode::PageDown), (KeyCode::Char('f'), true)], "PgDn", "", "a page down", Action::PageDown;
     SCROLLED, [char('g'), key(KeyCode::Home)], "g", "", "to the top", Action::First;
     SCROLLED, [char('G'), key(KeyCode::End)], "G", "", "to the end", Action::Last;
-    ALL, [(KeyCode::Char('c'), true)], "Ctrl-C", "quit", "as q; pressed twice it ends at once", Action::Interrupt;
+    NOT_PANELS, [(KeyCode::Char('c'), true)], "Ctrl-C", "quit", "as q; pressed twice it ends at once", Action::Interrupt;
+    &[Panels], [(KeyCode::Char('c'), true)], "Ctrl-C", "", "as q; pressed twice it ends at once", Action::Interrupt;
 ];
 
 /// What a key does in a context.

@@ -13,5 +13,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    inspector::cli::run(Cli::parse().inspector)
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    // `cargo run inspector -- dump` means `dump` wherever cargo leaves the `--`.
+    if arguments.get(1).is_some_and(|first| first == "--") {
+        arguments.remove(1);
+    }
+    inspector::cli::run(Cli::parse_from(arguments).inspector)
 }

@@ -33,7 +33,7 @@ pub struct State {
     pub connection: Connection,
     /// The newest of everything.
     pub live: Model,
-    /// What is shown instead while the display is paused.
+    /// What is shown instead while the view is frozen.
     pub frozen: Option<Box<Model>>,
     /// Who gets the keys.
     pub focus: Focus,
@@ -199,8 +199,13 @@ pub enum Detail {
 pub enum Confirm {
     /// End the game?
     Quit,
-    /// Roll this module back?
-    Rollback(String),
+    /// Roll a module back?
+    Rollback {
+        /// Which.
+        module: String,
+        /// The version whose code runs then, where that is known.
+        before: Option<u32>,
+    },
     /// Restart the host that runs?
     Restart,
 }
@@ -265,7 +270,7 @@ impl State {
         }
     }
 
-    /// What is shown: frozen while paused, else live.
+    /// What is shown: the frozen view, else what is live.
     pub fn shown(&self) -> &Model {
         self.frozen.as_deref().unwrap_or(&self.live)
     }
@@ -278,7 +283,7 @@ impl State {
     /// What keys mean now.
     pub fn context(&self) -> Context {
         match (&self.confirm, &self.overlay, self.focus) {
-            (Some(Confirm::Rollback(_)), ..) => Context::ConfirmState,
+            (Some(Confirm::Rollback { .. }), ..) => Context::ConfirmState,
             (Some(_), ..) => Context::Confirm,
             (None, Overlay::Help { .. }, _) => Context::Help,
             (None, Overlay::Detail { .. }, _) => Context::Detail,

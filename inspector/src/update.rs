@@ -244,8 +244,14 @@ fn set_focus(state: &mut State, focus: Focus, effects: &mut Vec<Effect>) {
     if state.focus == focus {
         return;
     }
-    if state.focus == Focus::Game {
-        release_input(state, effects);
+    match focus {
+        Focus::Panels => release_input(state, effects),
+        // Whoever plays wants to see the game, not the past.
+        Focus::Game if state.frozen.is_some() => {
+            act::unfreeze(state);
+            notice(state, "the view goes on".into(), false);
+        }
+        Focus::Game => {}
     }
     state.focus = focus;
     state.is_dirty = true;

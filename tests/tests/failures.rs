@@ -5,7 +5,7 @@
 use std::fs;
 
 use inspector_protocol::message::{Answer, Event, HostDeath, Request, Subscription};
-use inspector_protocol::status::{HostState, ReloadOutcome, ReloadStatus, VersionState};
+use inspector_protocol::status::{HostState, ReloadOutcome, ReloadStatus, Severity, VersionState};
 use liveloop_tests::client::Client;
 use liveloop_tests::engine::{Engine, LIB, states};
 use liveloop_tests::scratch::Scratch;
@@ -167,6 +167,14 @@ fn a_version_that_does_not_fit_leaves_no_trace() {
             );
         }
         assert_eq!(engine.number("answer"), 1);
+        let problems = engine.dump().problems;
+        assert!(
+            problems.first().is_some_and(|first| {
+                (first.module.as_str(), first.severity) == ("game_logic", Severity::Error)
+                    && first.message == reload.message
+            }),
+            "{problems:#?}"
+        );
         scratch.save(LIB, &text);
         let back = engine.reload_after(reload.seq);
         assert!(
@@ -176,6 +184,7 @@ fn a_version_that_does_not_fit_leaves_no_trace() {
             ),
             "{back:#?}"
         );
+        assert_eq!(engine.dump().problems, []);
     }
     engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     assert_eq!(engine.number("answer"), 2);
@@ -226,6 +235,27 @@ fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
             (HostState::Down, None)
         );
         assert!(engine.try_call("answer", &[]).is_err());
+        let name = signal.split_once(' ').map_or(signal, |(name, _)| name);
+        let problem = status.problems.first().cloned().unwrap_or_default();
+        assert!(
+            problem.module == "game_logic"
+                && problem.severity == Severity::Error
+                && problem
+                    .message
+                    .contains(&format!("died of {name} in game_logic v"))
+                && problem.message.contains(&format!("function `{function}`")),
+            "{problem:#?}"
+        );
+        let module = &status.modules[0];
+        assert_eq!(module.active, None, "{module:#?}");
+        assert!(
+            !module.versions.is_empty()
+                && module
+                    .versions
+                    .iter()
+                    .all(|version| version.state == VersionState::Unloaded),
+            "{module:#?}"
+        );
         let shown = engine.inspector(&["dump"]);
         assert!(
             shown.status.success() && String::from_utf8_lossy(&shown.stdout).contains("\"down\"")
@@ -238,10 +268,90 @@ fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
         assert_ne!(after.run_id, before.engine.run_id);
         assert_ne!(after.host_pid, before.engine.host_pid);
         assert_eq!(engine.number("answer"), 2, "the last good version runs");
+        assert_eq!(engine.dump().problems, []);
     }
     engine.apply(LIB, "ANSWER: i64 = 2;", "ANSWER: i64 = 3;");
     assert_eq!(engine.number("answer"), 3);
     assert!(engine.finish().success());
+}
+
+#[test]
+fn a_version_that_kills_the_host_is_named_in_the_history_and_by_the_restart() {
+    let scratch = Scratch::take();
+    let text = scratch.read(LIB);
+    let engine = Engine::start(&scratch);
+    // A panic of a system is there when the host dies, and gone with it.
+    engine.call("arm", &[]);
+    engine.wait("the problem", |status| {
+        (!status.problems.is_empty()).then_some(())
+    });
+    let reload = engine.edit(
+        LIB,
+        "    m.component::<Crate>()",
+        "    write_nowhere();\n    m.component::<Crate>()",
+    );
+    assert_eq!(
+        (reload.outcome, reload.from, reload.to),
+        (ReloadOutcome::LoadError, Some(1), Some(2)),
+        "{reload:#?}"
+    );
+    let expected = "the host died of SIGSEGV while game_logic v2 was set up";
+    assert_eq!(reload.message, expected);
+    let status = engine.wait("that the host is down", |status| {
+        (status.engine.host == HostState::Down).then(|| status.clone())
+    });
+    let messages: Vec<_> = status
+        .problems
+        .iter()
+        .map(|problem| &problem.message)
+        .collect();
+    assert_eq!(messages, [expected]);
+    assert_eq!(
+        (status.modules[0].active, states(&status)),
+        (
+            None,
+            vec![(1, VersionState::Unloaded), (2, VersionState::Unloaded)]
+        )
+    );
+
+    let Answer::Error(reason) = engine.ask(|id| Request::RestartHost { id }) else {
+        panic!("a host that dies at once is no success");
+    };
+    assert!(
+        reason.contains("down again") && reason.contains("SIGSEGV"),
+        "{reason}"
+    );
+    // Whoever mends it goes on with a key.
+    scratch.save(LIB, &text);
+    engine.log.wait(0, "the build", |line| {
+        line.ends_with("the next host begins with it")
+    });
+    assert_eq!(engine.ask(|id| Request::RestartHost { id }), Answer::Done);
+    assert_eq!(engine.number("answer"), 1);
+    assert_eq!(engine.dump().problems, []);
+
+    // A system that kills it in its first frame: the swap may have been reported or not.
+    let reload = engine.edit(
+        LIB,
+        "    counter.frames += 1;",
+        "    write_nowhere();\n    counter.frames += 1;",
+    );
+    assert_eq!((reload.from, reload.to), (Some(1), Some(2)), "{reload:#?}");
+    let problem = engine.wait("that the host is down", |status| {
+        let is_down = status.engine.host == HostState::Down;
+        is_down.then(|| status.problems.first().cloned()).flatten()
+    });
+    assert_eq!(
+        problem.message,
+        "the host died of SIGSEGV in game_logic v2, system `game_logic::count`"
+    );
+    let answer = engine.ask(|id| Request::RestartHost { id });
+    assert!(
+        matches!(&answer, Answer::Error(reason) if reason.contains("`game_logic::count`")),
+        "{answer:?}"
+    );
+    // Asked to end while its host is dead, it is a failed game.
+    assert_eq!(engine.finish().code(), Some(1));
 }
 
 #[test]

@@ -57,7 +57,8 @@ fn signals_and_limits_end_it_with_status_0() {
         let status = engine.wait_for_end();
         assert_eq!(status.code(), Some(0), "signal {signal}: {status}");
     }
-    for limit in [["--frames", "30"], ["--seconds", "1"]] {
+    // Long enough for the first version to get in on a busy machine.
+    for limit in [["--frames", "30"], ["--seconds", "15"]] {
         let status = Engine::spawn(&scratch, &limit).wait_for_end();
         assert_eq!(status.code(), Some(0), "{limit:?}: {status}");
     }
@@ -84,6 +85,102 @@ fn a_crash_with_a_frame_limit_is_a_failed_game() {
     assert!(engine.try_call("crash", &[]).is_err());
     let status = engine.wait_for_end();
     assert_eq!(status.code(), Some(1), "{status}");
+}
+
+#[test]
+fn a_limited_run_whose_game_cannot_start_is_a_failed_game() {
+    let scratch = Scratch::take();
+    let text = scratch.read(LIB);
+    let mistakes = [
+        ("fn answer() -> i64 {", "fn answer() -> i32 {"),
+        // Compiles, but is no module of that name.
+        ("pub fn game_logic(m:", "pub fn other_logic(m:"),
+    ];
+    for (from, to) in mistakes {
+        scratch.edit(LIB, from, to);
+        for limit in ["--frames", "--seconds"] {
+            let engine = Engine::spawn(&scratch, &[limit, "80"]);
+            let log = engine.log.clone();
+            let status = engine.wait_for_end();
+            assert_eq!(status.code(), Some(1), "{to}, {limit}: {status}");
+            let lines = log.since(0);
+            let cannot = lines
+                .iter()
+                .find(|line| line.starts_with("[ERROR] The game cannot start"));
+            assert!(
+                cannot.is_some_and(|line| line.contains("game_logic") && line.contains(limit)),
+                "{lines:#?}"
+            );
+        }
+        scratch.save(LIB, &text);
+    }
+    // Nothing ever comes: the time is up, and no game has run.
+    let _ = fs::remove_file(scratch.library());
+    let status = Engine::spawn(&scratch, &["--no-build", "--seconds", "1"]).wait_for_end();
+    assert_eq!(status.code(), Some(1), "{status}");
+}
+
+#[test]
+fn a_socket_path_in_use_is_refused_and_left_alone() {
+    let scratch = Scratch::take();
+    let file = scratch.temporary.join("precious.txt");
+    fs::write(&file, "precious").expect("a file can be made");
+    let output = scratch
+        .command(scratch.binary("engine"))
+        .args(["--headless", "--frames", "1", "--socket"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the engine can be run");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(code(&output), Some(2), "{text}");
+    for part in ["precious.txt", "is no socket", "another path"] {
+        assert!(text.contains(part), "`{part}` is missing: {text}");
+    }
+    assert_eq!(fs::read_to_string(&file).ok().as_deref(), Some("precious"));
+}
+
+#[test]
+fn several_engines_are_listed_with_their_projects() {
+    let scratch = Scratch::take();
+    let runtime = scratch.temporary.join("run");
+    fs::create_dir_all(&runtime).expect("a folder can be made");
+    let start = || {
+        scratch
+            .command(scratch.binary("engine"))
+            .args(["--headless", "--no-build"])
+            .env("XDG_RUNTIME_DIR", &runtime)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the engine can be started")
+    };
+    let mut engines = [start(), start()];
+    for engine in &mut engines {
+        let stderr = engine.stderr.take().expect("standard error is a pipe");
+        // It listens before it says anything.
+        let log = liveloop_tests::log::Log::read(stderr);
+        log.wait(0, "a first line", |_| true);
+    }
+    let output = scratch
+        .command(scratch.binary("engine"))
+        // As `cargo run inspector -- dump` passes it on.
+        .args(["inspector", "--", "dump"])
+        .env("XDG_RUNTIME_DIR", &runtime)
+        .output()
+        .expect("the inspector can be run");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pids = engines.each_ref().map(std::process::Child::id);
+    for mut engine in engines {
+        process::signal(engine.id(), libc::SIGTERM);
+        engine.wait().expect("it is a child of the test");
+    }
+    assert_eq!(code(&output), Some(3), "{text}");
+    for pid in pids {
+        let line = format!("{pid}  {}", scratch.root.display());
+        assert!(text.contains(&line), "`{line}` is missing: {text}");
+    }
 }
 
 /// Lines of a session in which one version gives way to the next, in order.
@@ -214,11 +311,14 @@ fn inspector_commands_print_json_and_exit_as_documented() {
     let loaded = messages
         .iter()
         .find(|line| line["message"] == "Module 'game_logic' loaded (v1)");
-    assert_eq!(
-        loaded.map(|line| &line["level"]),
-        Some(&Value::from("info")),
-        "{lines}"
-    );
+    let about = |key: &str| loaded.map(|line| line[key].clone());
+    for (key, value) in [
+        ("level", "info"),
+        ("module", "game_logic"),
+        ("source", "engine"),
+    ] {
+        assert_eq!(about(key), Some(Value::from(value)), "{key}: {lines}");
+    }
 
     let reload = engine.inspector(&["reload", "game_logic"]);
     assert_eq!(
@@ -227,12 +327,37 @@ fn inspector_commands_print_json_and_exit_as_documented() {
     );
     engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     let rollback = engine.inspector(&["rollback", "game_logic"]);
-    let outcome = json(&rollback)["outcome"].clone();
+    let shown = json(&rollback);
     assert_eq!(
-        (code(&rollback), outcome),
-        (Some(0), Value::from("rolled_back")),
+        (code(&rollback), &shown["outcome"], &shown["message"]),
+        (
+            Some(0),
+            &Value::from("rolled_back"),
+            // The second version is the reload above; it has the first one's code.
+            &Value::from("v2's code runs again as v4")
+        ),
         "{rollback:#?}"
     );
+    engine.log.wait(0, "the rollback", |line| {
+        line == "[INFO] Module 'game_logic' rolled back: v2's code runs again as v4"
+    });
+    for timing in ["load", "swap", "total"] {
+        let text = shown["timings_ms"][timing].to_string();
+        let decimals = text.split_once('.').map_or(0, |(_, rest)| rest.len());
+        assert!(decimals <= 3, "{timing}: {text}");
+    }
+    for (arguments, part) in [
+        (&["rollback", "nope"][..], "no module `nope`"),
+        (&["reload", "nope"], "no module `nope`"),
+        (&["rollback", "game_logic", "--state"], "no checkpoints yet"),
+    ] {
+        let output = engine.inspector(arguments);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            code(&output) == Some(1) && text.contains(part) && !text.contains("--"),
+            "{text}"
+        );
+    }
     scratch.edit(
         LIB,
         "    ANSWER\n}\n\n/// Waits until",
@@ -274,10 +399,16 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
     let unknown = bad("unknown.ron", engine_ron.replace("frame_rate", "frame_rat"));
     let typed = bad("typed.ron", engine_ron.replace("60", "\"fast\""));
     let range = bad("range.ron", engine_ron.replace("60", "0"));
-    let cases: [(&[&str], &[&str]); 9] = [
+    let module = |path: &str| engine_ron.replace("path: \"game_logic\"", path);
+    let nowhere = bad("nowhere.ron", module("path: \"nowhere\""));
+    let no_crate = bad("no_crate.ron", module("path: \"assets\""));
+    let foreign = bad("foreign.ron", module("path: \"engine/dylib\""));
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["--frame", "3"], &["--frame", "--frames"]),
         (&["dance"], &["dance"]),
         (&["--seconds", "soon"], &["soon"]),
+        (&["--seconds", "-1"], &["-1", "0 or more"]),
+        (&["--frames", "-1"], &["-1"]),
         (&["--log-level", "loud"], &["loud"]),
         (&["--profile", "nothing"], &["nothing"]),
         (&["--config", "/nowhere.ron"], &["/nowhere.ron"]),
@@ -287,6 +418,18 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
         ),
         (&["--config", &typed], &["typed.ron:2:", "integer"]),
         (&["--config", &range], &["range.ron:2:", "1 to 1000"]),
+        (
+            &["--config", &nowhere],
+            &["nowhere.ron:", "no folder `nowhere`", "help:"],
+        ),
+        (
+            &["--config", &no_crate],
+            &["no_crate.ron:", "no Cargo.toml", "help:"],
+        ),
+        (
+            &["--config", &foreign],
+            &["foreign.ron:", "no package of the workspace", "members"],
+        ),
     ];
     for (arguments, parts) in cases {
         let mut command = scratch.command(scratch.binary("engine"));

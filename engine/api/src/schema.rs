@@ -385,7 +385,7 @@ pub fn reflected_types<T: Typed + GetTypeRegistration>() -> Vec<TypeId> {
     registry.register::<T>();
     registry
         .iter()
-        .map(|registration| registration.type_id())
+        .map(bevy_reflect::TypeRegistration::type_id)
         .collect()
 }
 

@@ -163,7 +163,9 @@ impl Data {
                 }
             }
             Self::Struct(fields) | Self::Variant(_, fields) => {
-                fields.iter().for_each(|(_, data)| data.entities(visit));
+                for (_, data) in fields {
+                    data.entities(visit);
+                }
             }
             Self::List(items) => items.iter().for_each(|data| data.entities(visit)),
             Self::Map(pairs) => pairs.iter().for_each(|(key, value)| {

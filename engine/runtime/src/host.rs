@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -279,21 +279,9 @@ impl Host {
             board: board.clone(),
         };
         spawn("assets", Box::new(move || asset_body.run()))?;
-        let mut observatory = Observatory::new(registry.clone(), board.clone());
-        let (stopped, to) = (telemetry_stop.clone(), outbox.clone());
-        let shown = easel.clone();
-        let telemetry = move || {
-            let mut snapshot_due = Instant::now();
-            while !stopped.load(Ordering::Relaxed) {
-                if snapshot_due <= Instant::now() {
-                    snapshot_due = Instant::now() + HOUSEKEEPING;
-                    to.offer(FromHost::Snapshot(Box::new(observatory.look())));
-                }
-                shown.send(&to);
-                to.flush();
-                std::thread::park_timeout(PICTURE_INTERVAL);
-            }
-        };
+        let observatory = Observatory::new(registry.clone(), board.clone());
+        let (stopped, to, shown) = (telemetry_stop.clone(), outbox.clone(), easel.clone());
+        let telemetry = move || tell(observatory, &stopped, &to, &shown);
         spawn("telemetry", Box::new(telemetry))?;
 
         let step = Duration::from_secs(1) / config.frame_rate.max(1);
@@ -306,13 +294,7 @@ impl Host {
         let waiting = config.modules.into_iter().map(|(name, _)| name);
         let mut modules = ActiveModules::default();
         if let Some(path) = &config.shared {
-            match SharedRegion::open_or_create(path) {
-                Ok(region) => modules.share(region),
-                Err(error) => outbox.error(format!(
-                    "shared state is not available, {}: {error}",
-                    path.display()
-                )),
-            }
+            open_shared(path, &mut modules, &outbox);
         }
         Ok(Self {
             world,
@@ -518,7 +500,7 @@ impl Host {
                 migrated,
             }) => {
                 report.migrate_ms = migration.as_secs_f64() * 1000.0;
-                report.swap_ms = (took - migration).as_secs_f64() * 1000.0;
+                report.swap_ms = took.saturating_sub(migration).as_secs_f64() * 1000.0;
                 for migrated in migrated {
                     self.outbox.debug(migrated.to_string());
                 }
@@ -767,6 +749,32 @@ impl Host {
             let _ = thread.join();
         }
         self.outbox.finish();
+    }
+}
+
+/// The telemetry thread: sends what the host knows of itself, pictures, and what did not fit
+/// before, until it is stopped.
+fn tell(mut observatory: Observatory, stop: &AtomicBool, to: &Outbox, shown: &Easel) {
+    let mut snapshot_due = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        if snapshot_due <= Instant::now() {
+            snapshot_due = Instant::now() + HOUSEKEEPING;
+            to.offer(FromHost::Snapshot(Box::new(observatory.look())));
+        }
+        shown.send(to);
+        to.flush();
+        std::thread::park_timeout(PICTURE_INTERVAL);
+    }
+}
+
+/// Gives modules the region for shared structs.
+fn open_shared(path: &Path, modules: &mut ActiveModules, outbox: &Outbox) {
+    match SharedRegion::open_or_create(path) {
+        Ok(region) => modules.share(region),
+        Err(error) => outbox.error(format!(
+            "shared state is not available, {}: {error}",
+            path.display()
+        )),
     }
 }
 

@@ -252,23 +252,23 @@ impl<'a> Migration<'a> {
                     .cloned()
             },
         };
-        let fitted = fitter
+        let made = fitter
             .fit(&data, &self.new.schema)
             .map_err(|misfit: Misfit| misfit.to_string())?;
         // SAFETY: there is room for a value of the new type.
-        if !unsafe { (self.new.values.write)(&*fitted.value, to) } {
+        if !unsafe { (self.new.values.write)(&*made.value, to) } {
             return Err(format!(
                 "no value of `{}` can be made: a part that was added has no default value; \
                  derive `Default` and add `#[reflect(Default)]`",
                 self.new.schema.path
             ));
         }
-        self.report.removed += fitted.removed.len();
-        self.report.restored += fitted.restored.len();
-        for path in fitted.restored {
+        self.report.removed += made.removed.len();
+        self.report.restored += made.restored.len();
+        for path in made.restored {
             self.changes.take(&self.new.schema.path, entity, path);
         }
-        for (path, part) in fitted.removed {
+        for (path, part) in made.removed {
             self.changes.add(&self.new.schema.path, entity, path, part);
         }
         Ok(())

@@ -197,7 +197,7 @@ impl StateBook {
     /// Components of types that stay as they are and whose values own something, with how
     /// they are read and made.
     pub(crate) fn owning(&self, world: &World, changes: &[Change]) -> Vec<(ComponentId, Side)> {
-        let changed = |key: &TypeKey| {
+        let is_changing = |key: &TypeKey| {
             changes.iter().any(|change| match change {
                 Change::Moved(old) | Change::Changed(old) => old == key,
                 _ => false,
@@ -206,7 +206,7 @@ impl StateBook {
         let owning = self.types.iter().filter(|(key, known)| {
             // What reflection does not see, it cannot copy.
             let complete = known.schema.parts_that_may_hold_code().is_empty();
-            known.schema.needs_drop && complete && !changed(key)
+            known.schema.needs_drop && complete && !is_changing(key)
         });
         owning
             .filter_map(|(key, _)| self.old_side(world, key))

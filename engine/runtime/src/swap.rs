@@ -27,7 +27,7 @@ use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
 use crate::state::{KeptType, StateBook};
-use crate::swap::entering::{Entering, Rebuild};
+use crate::swap::entering::{Entering, Rebuild, Runnable};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
 pub struct PreparedVersion {
@@ -201,91 +201,50 @@ impl ActiveModules {
             faults: self.observer_faults.clone(),
         };
         let offer = (systems, observers);
-        let mut migration = Duration::ZERO;
-        let mut migrated = Vec::new();
         let entered = if needs_rebuild {
             entering.rebuild(offer, &self.modules, world, book)
         } else {
             let runnable = entering.prepare_in_place(offer, world, book);
             runnable.map(Rebuild::none)
         };
-        let rebuilt = match entered {
-            Ok(rebuilt) => rebuilt,
-            Err(message) => {
-                if let (Some(region), Some(before)) = (&mut self.shared, shared_before) {
-                    region
-                        .undo(world, before)
-                        .map_err(|error| format!("{message}; and {error}"))?;
-                }
-                return Err(message);
-            }
-        };
-        let runnable = if needs_rebuild {
-            migration = rebuilt.took;
-            migrated = rebuilt.reports;
-            for (slot, again) in self.modules.iter_mut().zip(rebuilt.others) {
-                if let Some(mut again) = again {
-                    again.systems.continue_from(&slot.systems);
-                    slot.systems = again.systems;
-                    slot.observers.iter().for_each(|(_, gate)| gate.close());
-                    slot.observers = again.observers;
-                }
-            }
-            if let Some(slot) = self.modules.iter_mut().find(|slot| slot.name == module) {
-                // They stayed behind in the old world.
-                slot.observers.drain(..).for_each(|(_, gate)| gate.close());
-            }
-            rebuilt.runnable
-        } else {
-            rebuilt.runnable
+        let Rebuild {
+            runnable,
+            others,
+            took: migration,
+            reports: migrated,
+        } = match entered {
+            Ok(rebuild) => rebuild,
+            Err(message) => return Err(self.give_back(message, shared_before, world)),
         };
 
         // From here on nothing can fail.
         let Entering { types, changes, .. } = entering;
         book.adopt(&module, &types, &changes);
-        let mut active = ActiveModule {
-            name: module.clone(),
+        if needs_rebuild {
+            self.move_to_new_world(others);
+        }
+        let end_frame = types.iter().filter_map(|(state, _)| state.end_frame);
+        let active = ActiveModule {
             key,
-            systems: VersionSystems::default(),
+            systems: runnable.systems,
             observers: runnable.observers,
-            end_frame: types
-                .iter()
-                .filter_map(|(state, _)| state.end_frame)
-                .collect(),
+            end_frame: end_frame.collect(),
             build,
             hooks,
             migrations,
             assets: Arc::new(assets),
+            name: module,
         };
-        let mut systems = runnable.systems;
-        let previous = registry.activate(&module, key, &functions, first_function);
+        let previous = registry.activate(&active.name, key, &functions, first_function);
         let mut retired = Retired {
             functions,
             types: types.into_iter().map(|(state, _)| state).collect(),
             ..Retired::default()
         };
-        if let Some(slot) = self.modules.iter_mut().find(|active| active.name == module) {
-            remove_observers(slot.observers.drain(..), slot.key, world);
-            systems.continue_from(&slot.systems);
-            active.systems = systems;
-            let old = std::mem::replace(slot, active);
-            retired.systems = old.systems;
-            retired.assets = Some(old.assets);
-            retired.hooks = old.hooks;
-            retired.migrations = old.migrations;
-        } else {
-            active.systems = systems;
-            // Modules run in the order of the config, whichever was ready first.
-            let order = registry.module_names();
-            let place = |name: &str| order.iter().position(|listed| listed == name);
-            let at = self
-                .modules
-                .partition_point(|other| place(&other.name) < place(&module));
-            self.modules.insert(at, active);
-        }
         if let Some(previous) = previous {
-            retired.calls = registry.retire(&module, previous);
+            retired.calls = registry.retire(&active.name, previous);
         }
+        self.put_in(active, &mut retired, world, registry);
         Ok(Swapped {
             previous,
             retired,
@@ -293,6 +252,72 @@ impl ActiveModules {
             migration,
             migrated,
         })
+    }
+
+    /// Puts the shared structs back as they were before a version that was refused.
+    fn give_back(
+        &mut self,
+        message: String,
+        before: Option<SharedUndo>,
+        world: &mut World,
+    ) -> String {
+        let (Some(region), Some(before)) = (&mut self.shared, before) else {
+            return message;
+        };
+        match region.undo(world, before) {
+            Ok(()) => message,
+            Err(error) => format!("{message}; and {error}"),
+        }
+    }
+
+    /// The world is another one: its systems and observers take the places of those that
+    /// were made for the old one. `others` are in the order of the modules.
+    fn move_to_new_world(&mut self, others: Vec<Option<Runnable>>) {
+        for (slot, again) in self.modules.iter_mut().zip(others) {
+            // Observers stayed behind in the old world.
+            for (_, gate) in slot.observers.drain(..) {
+                gate.close();
+            }
+            if let Some(mut again) = again {
+                again.systems.continue_from(&slot.systems);
+                let old = std::mem::replace(&mut slot.systems, again.systems);
+                // Values of `Local`s are dropped by the module's code.
+                let _call = call::enter(CallId::new(slot.key.id, 0));
+                let _ = panic::guard(|| drop(old));
+                slot.observers = again.observers;
+            }
+        }
+    }
+
+    /// Puts a version into the place of the one before, or into its place among the others.
+    fn put_in(
+        &mut self,
+        mut active: ActiveModule,
+        retired: &mut Retired,
+        world: &mut World,
+        registry: &Registry,
+    ) {
+        if let Some(slot) = self
+            .modules
+            .iter_mut()
+            .find(|slot| slot.name == active.name)
+        {
+            remove_observers(slot.observers.drain(..), slot.key, world);
+            active.systems.continue_from(&slot.systems);
+            let old = std::mem::replace(slot, active);
+            retired.systems = old.systems;
+            retired.assets = Some(old.assets);
+            retired.hooks = old.hooks;
+            retired.migrations = old.migrations;
+        } else {
+            // Modules run in the order of the config, whichever was ready first.
+            let order = registry.module_names();
+            let place = |name: &str| order.iter().position(|listed| listed == name);
+            let at = self
+                .modules
+                .partition_point(|other| place(&other.name) < place(&active.name));
+            self.modules.insert(at, active);
+        }
     }
 
     /// Gives modules a region for structs with a fixed layout.

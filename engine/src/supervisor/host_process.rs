@@ -44,6 +44,24 @@ pub(super) struct HostEnd {
 }
 
 impl HostEnd {
+    /// `died of SIGSEGV`, `ended with exit status 101`.
+    pub(super) fn cause(&self) -> String {
+        match self.status {
+            None => "vanished".to_owned(),
+            Some(status) => match status.signal() {
+                Some(signal) => {
+                    let name = signal_name(signal);
+                    let name = name.split_once(" (").map_or(&*name, |(name, _)| name);
+                    match name.parse::<i32>() {
+                        Ok(number) => format!("died of signal {number}"),
+                        Err(_) => format!("died of {name}"),
+                    }
+                }
+                None => format!("ended with exit status {}", status.code().unwrap_or(-1)),
+            },
+        }
+    }
+
     /// `signal SIGSEGV`, `exit status 101`.
     pub(super) fn how(&self) -> String {
         match self.status {
@@ -56,6 +74,7 @@ impl HostEnd {
     }
 }
 
+/// The name, and what it means where that helps.
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGSEGV => "SIGSEGV (invalid memory access)",

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use inspector::Link;
-use inspector_protocol::endpoint::{self, EndpointError};
 use inspector_protocol::message::{Event, LogLine, Request, Subscription};
 use inspector_protocol::{PROTOCOL_VERSION, wire};
 
@@ -44,6 +43,14 @@ struct Client {
     dropped: u64,
 }
 
+/// The socket that inspectors connect to, open.
+pub(crate) struct Socket {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Takes connections.
+    pub(crate) listener: UnixListener,
+}
+
 /// All clients.
 pub(super) struct Hub {
     clients: HashMap<ClientId, Client>,
@@ -61,18 +68,18 @@ impl Hub {
         }
     }
 
-    /// Listens for inspectors.
+    /// Serves the inspectors that connect to an open socket, and removes it in the end.
     ///
     /// # Errors
-    /// If the socket cannot be made.
-    pub(super) fn listen(
+    /// If its thread cannot be started.
+    pub(super) fn serve(
         &mut self,
-        path: &Path,
+        socket: Socket,
         root: &Path,
         messages: &Sender<Message>,
-    ) -> Result<(), EndpointError> {
-        let listener = endpoint::listen(path)?;
-        self.socket = Some(path.to_path_buf());
+    ) -> std::io::Result<()> {
+        let Socket { path, listener } = socket;
+        self.socket = Some(path);
         let welcome = Event::Welcome {
             protocol: PROTOCOL_VERSION,
             pid: std::process::id(),
@@ -80,13 +87,7 @@ impl Hub {
         };
         let messages = messages.clone();
         let body = move || accept(&listener, &welcome, &messages);
-        std::thread::Builder::new()
-            .name("hub".into())
-            .spawn(body)
-            .map_err(|source| EndpointError::Listen {
-                path: path.to_path_buf(),
-                source,
-            })?;
+        std::thread::Builder::new().name("hub".into()).spawn(body)?;
         Ok(())
     }
 

@@ -6,11 +6,13 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`death`] | what is said of a host that died |
 //! | [`host_process`] | starting, feeding and ending the host |
 //! | [`hub`] | clients and what they want |
 //! | [`reloads`] | from a build to an entry in the history |
 //! | [`status`] | the status document |
 
+mod death;
 mod host_process;
 mod hub;
 mod reloads;
@@ -18,7 +20,6 @@ mod status;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,16 +30,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine_build::{BuildEvent, Builder, BuilderConfig, ModuleSource};
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
-use inspector_protocol::endpoint;
-use inspector_protocol::message::{Answer, Event, HostDeath, LogLevel, LogLine, Request};
-use inspector_protocol::status::HostState;
+use inspector_protocol::message::{
+    Answer, Event, HostDeath, LogLevel, LogLine, LogSource, Request,
+};
+use inspector_protocol::status::{HostState, Problem};
 use miette::{IntoDiagnostic as _, Result, WrapErr as _};
 
 use crate::config::{Config, ModuleKind};
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
-use crate::project::{Project, package_in};
+use crate::project::Project;
 use host_process::{HostEnd, HostProcess};
+pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
 use reloads::Reloads;
 
@@ -53,8 +56,6 @@ pub(crate) struct RunOptions {
     pub(crate) seconds: Option<Duration>,
     /// Least important lines to write without UI.
     pub(crate) log_level: LogLevel,
-    /// Socket to listen on.
-    pub(crate) socket: Option<PathBuf>,
     /// Do not build.
     pub(crate) no_build: bool,
 }
@@ -111,14 +112,26 @@ struct Supervisor {
     /// Whoever asked for the end.
     ending: Option<(ClientId, u64)>,
     exit: Option<ExitCode>,
+    /// How the host ended that is not there; none once another one was started.
     last_death: Option<HostDeath>,
+    /// The same among the problems, until another host runs.
+    death_problem: Option<Problem>,
+    /// Clients that wait for a new host.
+    restarting: Vec<(ClientId, u64)>,
+    /// Whether a person sees this in the terminal.
+    with_ui: bool,
 }
 
 /// Runs the game until it ends; returns the exit code.
 ///
 /// # Errors
 /// What kept it from starting.
-pub(crate) fn run(project: Project, config: Config, options: RunOptions) -> Result<ExitCode> {
+pub(crate) fn run(
+    project: Project,
+    config: Config,
+    options: RunOptions,
+    socket: Socket,
+) -> Result<ExitCode> {
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
@@ -145,9 +158,12 @@ pub(crate) fn run(project: Project, config: Config, options: RunOptions) -> Resu
         ending: None,
         exit: None,
         last_death: None,
+        death_problem: None,
+        restarting: Vec::new(),
+        with_ui,
     };
     let end = end_signals()?;
-    let ui = supervisor.start(with_ui)?;
+    let ui = supervisor.start(with_ui, socket)?;
     let code = supervisor.work(&received, &end);
     supervisor.end(ui);
     Ok(code)
@@ -166,12 +182,11 @@ fn end_signals() -> Result<Arc<AtomicBool>> {
 }
 
 impl Supervisor {
-    fn start(&mut self, with_ui: bool) -> Result<Option<JoinHandle<()>>> {
-        let socket = self.options.socket.clone();
-        let socket = socket.unwrap_or_else(|| endpoint::socket_path(std::process::id()));
+    fn start(&mut self, with_ui: bool, socket: Socket) -> Result<Option<JoinHandle<()>>> {
         self.hub
-            .listen(&socket, &self.project.root, &self.messages)
-            .into_diagnostic()?;
+            .serve(socket, &self.project.root, &self.messages)
+            .into_diagnostic()
+            .wrap_err("inspectors cannot be served")?;
         let ui = if with_ui {
             Some(self.start_ui()?)
         } else {
@@ -219,7 +234,7 @@ impl Supervisor {
         let modules = native
             .map(|module| ModuleSource {
                 name: module.name.clone(),
-                package: package_in(&self.project.root, &module.path),
+                package: module.package.clone(),
             })
             .collect();
         let (builder, events) = Builder::start(BuilderConfig {
@@ -255,7 +270,7 @@ impl Supervisor {
                 .config
                 .modules
                 .iter()
-                .map(|module| (module.name.clone(), self.library_of(module)))
+                .map(|module| (module.name.clone(), module.library()))
                 .collect(),
             libraries: self.project.libraries.clone(),
             assets: self.project.assets.clone(),
@@ -284,10 +299,6 @@ impl Supervisor {
         }
     }
 
-    fn library_of(&self, module: &crate::config::ModuleConfig) -> String {
-        package_in(&self.project.root, &module.path).replace('-', "_")
-    }
-
     fn work(&mut self, received: &Receiver<Message>, end: &AtomicBool) -> ExitCode {
         let mut next_tick = Instant::now();
         loop {
@@ -305,7 +316,15 @@ impl Supervisor {
                 .is_some_and(|limit| self.started.elapsed() >= limit);
             if self.exit.is_none() && (over || end.load(Ordering::Relaxed)) {
                 // A game that died and was not started again has failed.
-                let failed = self.last_death.is_some();
+                let mut failed = self.last_death.is_some();
+                let missing = self.missing_modules();
+                if over && !failed && !missing.is_empty() {
+                    failed = true;
+                    self.error(format!(
+                        "The game did not start in time: no version of {} got in",
+                        missing.join(", ")
+                    ));
+                }
                 self.exit = Some(if failed {
                     ExitCode::FAILURE
                 } else {
@@ -381,7 +400,7 @@ impl Supervisor {
                 } else {
                     LogLevel::Info
                 };
-                self.log(level, "", text);
+                self.log_about(level, "", text);
             }
             Message::HostEnded { run, end } => {
                 if self.host.as_ref().is_some_and(|host| host.run == run) {
@@ -441,10 +460,13 @@ impl Supervisor {
                 if let Some(host) = self.host.take() {
                     host.send(ToHost::Shutdown);
                     host.ends_within(GRACE);
+                    self.forget_host("the host was restarted", None);
                 }
                 self.info("Restarting the host".to_owned());
                 self.start_host();
-                self.hub.send(client, answer(id, Answer::Done));
+                // Answered when it runs, or does not.
+                self.restarting.push((client, id));
+                self.answer_restart();
                 self.broadcast_status();
             }
             Request::Shutdown { id } => {
@@ -482,16 +504,29 @@ impl Supervisor {
             }
             FromHost::Snapshot(snapshot) => {
                 self.snapshot = *snapshot;
-                if self.snapshot.frame > 0 {
+                if self.snapshot.frame > 0 && self.host_state != HostState::Running {
                     self.host_state = HostState::Running;
+                    self.death_problem = None;
+                    self.answer_restart();
                 }
             }
             FromHost::Log {
                 level,
                 module,
                 message,
-            } => self.log(level, &module, message),
-            FromHost::Reloaded(report) => self.reloaded(report),
+            } if module.is_empty() => {
+                let about = module_named_in(&message).to_owned();
+                self.log_about(level, &about, message);
+            }
+            FromHost::Log {
+                level,
+                module,
+                message,
+            } => self.log(level, &module, LogSource::Module, message),
+            FromHost::Reloaded(report) => {
+                self.reloaded(report);
+                self.answer_restart();
+            }
             FromHost::Viewport(frame) => {
                 self.hub
                     .broadcast(&Event::Viewport(frame), |wants| wants.viewport);
@@ -509,62 +544,6 @@ impl Supervisor {
         }
     }
 
-    fn host_ended(&mut self, end: &HostEnd) {
-        self.host = None;
-        self.host_state = HostState::Down;
-        let during = end
-            .last_words
-            .and_then(|words| {
-                let (module, version, functions) = self.names.get(&words.version)?;
-                let function = functions.get(words.function as usize)?;
-                Some(format!("{module} v{version}: `{function}`"))
-            })
-            .or_else(|| {
-                let call = self
-                    .snapshot
-                    .calls
-                    .iter()
-                    .find(|call| call.thread == "main")?;
-                Some(format!(
-                    "{} v{}: `{}` (last seen)",
-                    call.module, call.version, call.function
-                ))
-            });
-        let place = during
-            .as_ref()
-            .map(|place| format!(" in {place}"))
-            .unwrap_or_default();
-        self.error(format!(
-            "The host died: {}{place}; R in the inspector starts it again",
-            end.how()
-        ));
-        let death = HostDeath {
-            how: end.how(),
-            during,
-            stderr: end.stderr.clone(),
-        };
-        self.last_death = Some(death.clone());
-        for (_, (client, id)) in std::mem::take(&mut self.calls) {
-            let text = "the host died while the call was running".to_owned();
-            self.hub.send(
-                client,
-                Event::Answer {
-                    id,
-                    answer: Answer::Error(text),
-                },
-            );
-        }
-        self.fail_pending("the host died before the version was active");
-        self.snapshot.calls.clear();
-        self.broadcast_status();
-        self.hub
-            .broadcast(&Event::HostDown(death), |wants| wants.status);
-        if self.options.frames.is_some() {
-            // Whoever asked for so many frames waits for an end, not for a person.
-            self.exit = Some(ExitCode::FAILURE);
-        }
-    }
-
     fn to_host(&self, message: ToHost) -> bool {
         self.host.as_ref().is_some_and(|host| host.send(message))
     }
@@ -576,32 +555,56 @@ impl Supervisor {
             .to_string()
     }
 
-    fn debug(&mut self, message: String) {
-        self.log(LogLevel::Debug, "", message);
-    }
-
     fn info(&mut self, message: String) {
-        self.log(LogLevel::Info, "", message);
+        self.log_about(LogLevel::Info, "", message);
     }
 
     fn warn(&mut self, message: String) {
-        self.log(LogLevel::Warn, "", message);
+        self.log_about(LogLevel::Warn, "", message);
     }
 
     fn error(&mut self, message: String) {
-        self.log(LogLevel::Error, "", message);
+        self.log_about(LogLevel::Error, "", message);
     }
 
-    fn log(&mut self, level: LogLevel, module: &str, message: String) {
+    /// A line of the engine about a module; empty for none.
+    fn log_about(&mut self, level: LogLevel, module: &str, message: String) {
+        self.log(level, module, LogSource::Engine, message);
+    }
+
+    fn log(&mut self, level: LogLevel, module: &str, source: LogSource, message: String) {
         self.log_seq += 1;
         let line = LogLine {
             seq: self.log_seq,
             at_ms: self.started.elapsed().as_millis() as u64,
             level,
             module: module.to_owned(),
+            source,
             message,
         };
         self.log.write(&line);
         self.hub.log(line);
+    }
+}
+
+/// The module that a line of the form `Module 'game_logic' loaded (v1)` is about.
+fn module_named_in(line: &str) -> &str {
+    let rest = line.strip_prefix("Module '").unwrap_or_default();
+    rest.split_once('\'').map_or("", |(module, _)| module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::module_named_in;
+
+    #[test]
+    fn lines_of_the_host_name_their_module() {
+        for (line, module) in [
+            ("Module 'game_logic' reloaded (v1 -> v2)", "game_logic"),
+            ("v1 unloaded", ""),
+            ("Module 'cut", ""),
+        ] {
+            assert_eq!(module_named_in(line), module);
+        }
     }
 }

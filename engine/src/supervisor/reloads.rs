@@ -1,19 +1,20 @@
 //! From a build to an entry in the history: what was built, what the host made of it,
 //! who waits for the outcome.
 
+mod outcomes;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use engine_build::{BuildEvent, BuildMethod, BuildTimings};
-use engine_runtime::link::{Reloaded, ToHost};
-use inspector_protocol::message::{Answer, Event};
-use inspector_protocol::status::{
-    MAX_RELOADS, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
-};
+use engine_runtime::link::ToHost;
+use inspector_protocol::message::{Answer, Event, LogLevel};
+use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity};
 
 use super::Supervisor;
 use super::hub::ClientId;
+pub(super) use outcomes::place_in;
 
 /// Builds, loads and their history.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(super) struct Reloads {
     next_ticket: u64,
     pending: HashMap<u64, Pending>,
     modules: BTreeMap<String, ModuleReloads>,
+    /// Active versions of the host that runs.
+    active: HashMap<String, u32>,
     /// What is wrong with watching itself.
     watch_problem: Option<Problem>,
 }
@@ -30,10 +33,14 @@ pub(super) struct Reloads {
 struct ModuleReloads {
     /// Problems of the last build.
     problems: Vec<Problem>,
+    /// Why the newest state of the sources did not get in, though it compiles.
+    refused: Option<Problem>,
+    /// Whether nothing got in yet, and the last attempt failed.
+    is_stuck: bool,
     /// What the next host begins with: the last artifact built or rolled back to.
     latest: Option<Built>,
     /// Artifacts that became active, oldest first, without those rolled back.
-    applied: Vec<Built>,
+    applied: Vec<Applied>,
     /// Clients that wait for the outcome of a reload they asked for.
     waiting: Vec<(ClientId, u64)>,
 }
@@ -42,6 +49,16 @@ struct ModuleReloads {
 struct Built {
     artifact: PathBuf,
     hash: u64,
+}
+
+/// A build that became active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Applied {
+    built: Built,
+    /// Number of the host it was active in last.
+    run: u64,
+    /// The version it was there.
+    version: u32,
 }
 
 /// A load that the host has not answered yet.
@@ -66,7 +83,7 @@ impl Reloads {
         let builds = self
             .modules
             .values()
-            .flat_map(|module| module.problems.iter().cloned());
+            .flat_map(|module| module.refused.iter().chain(&module.problems).cloned());
         self.watch_problem.iter().cloned().chain(builds).collect()
     }
 
@@ -97,6 +114,27 @@ impl Reloads {
             .collect()
     }
 
+    /// The active version of a module.
+    pub(super) fn active(&self, module: &str) -> Option<u32> {
+        self.active.get(module).copied()
+    }
+
+    /// The host is gone, and all versions with it.
+    pub(super) fn forget_active(&mut self) {
+        self.active.clear();
+    }
+
+    /// Whether the host has still to answer a load.
+    pub(super) fn is_loading(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// The module that the host loads now: loads are answered in their order.
+    pub(super) fn loading(&self) -> Option<&str> {
+        let first = self.pending.iter().min_by_key(|(ticket, _)| **ticket);
+        first.map(|(_, pending)| pending.module.as_str())
+    }
+
     fn load(&mut self, pending: Pending, force: bool) -> ToHost {
         self.next_ticket += 1;
         let ticket = self.next_ticket;
@@ -120,12 +158,14 @@ impl Supervisor {
     /// What the builder says.
     pub(super) fn build_event(&mut self, event: BuildEvent) {
         match event {
-            BuildEvent::Detected { files, .. } => self.detected(&files),
+            BuildEvent::Detected { files, module, .. } => self.detected(&files, &module),
             BuildEvent::Started { module, how } => {
                 let next = self.next_version(&module);
-                self.info(format!("Compiling {module} v{next}..."));
+                let line = format!("Compiling {module} v{next}...");
+                self.log_about(LogLevel::Info, &module, line);
                 if how == BuildMethod::Cargo {
-                    self.debug(format!("{module} is built by cargo"));
+                    let line = format!("{module} is built by cargo");
+                    self.log_about(LogLevel::Debug, &module, line);
                 }
             }
             BuildEvent::Built {
@@ -141,6 +181,7 @@ impl Supervisor {
                 let built = Built { artifact, hash };
                 self.set_build_problems(&module, problems);
                 let state = self.reloads.module(&module);
+                state.is_stuck = false;
                 state.latest = Some(built.clone());
                 let waiting = std::mem::take(&mut state.waiting);
                 let pending = Pending {
@@ -190,7 +231,8 @@ impl Supervisor {
                 self.build_failed(module, problems, trigger, summary, times);
             }
             BuildEvent::Cancelled { module } => {
-                self.debug(format!("{module}: a later save replaces the running build"));
+                let line = format!("{module}: a later save replaces the running build");
+                self.log_about(LogLevel::Debug, &module, line);
             }
             BuildEvent::FilesChanged { files } => {
                 self.to_host(ToHost::FilesChanged(files));
@@ -208,29 +250,35 @@ impl Supervisor {
         }
     }
 
-    fn detected(&mut self, files: &[PathBuf]) {
+    fn detected(&mut self, files: &[PathBuf], module: &str) {
         let names: Vec<_> = files.iter().map(|file| self.shorten(file)).collect();
         match names.as_slice() {
             [] => {}
-            [one] => self.info(format!("Detected code change in {one}")),
+            [one] => {
+                let line = format!("Detected code change in {one}");
+                self.log_about(LogLevel::Info, module, line);
+            }
             [first, rest @ ..] => {
-                self.info(format!(
-                    "Detected code change in {first} and {} more",
-                    rest.len()
-                ));
+                let line = format!("Detected code change in {first} and {} more", rest.len());
+                self.log_about(LogLevel::Info, module, line);
             }
         }
     }
 
     fn build_unchanged(&mut self, pending: Pending, forced: bool) {
+        let is_active = self.reloads.active(&pending.module).is_some();
         let module = self.reloads.module(&pending.module);
-        let runs = module.applied.last() == Some(&pending.built);
+        let last = module.applied.last();
+        let runs = is_active && last.is_some_and(|last| last.built == pending.built);
         if forced || !runs {
             // Asked for, or the game was rolled back and the source went there too.
             module.latest = Some(pending.built.clone());
             return self.send_load(pending, forced);
         }
-        self.info(format!("Module '{}' unchanged", pending.module));
+        // The sources are back at what runs.
+        module.refused = None;
+        let line = format!("Module '{}' unchanged", pending.module);
+        self.log_about(LogLevel::Info, &pending.module, line);
         let status = ReloadStatus {
             module: pending.module,
             outcome: ReloadOutcome::Unchanged,
@@ -257,11 +305,17 @@ impl Supervisor {
             .map(|problem| problem.rendered.trim_end().to_owned())
             .collect();
         self.set_build_problems(&module, problems);
-        self.error(format!("Module '{module}' does not compile: {summary}"));
+        let line = format!("Module '{module}' does not compile: {summary}");
+        self.log_about(LogLevel::Error, &module, line);
         for text in texts.into_iter().filter(|text| !text.is_empty()) {
-            self.error(text);
+            self.log_about(LogLevel::Error, &module, text);
         }
-        let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+        let is_active = self.reloads.active(&module).is_some();
+        let state = self.reloads.module(&module);
+        // What was refused is no longer what the sources say.
+        state.refused = None;
+        state.is_stuck = !is_active;
+        let waiting = std::mem::take(&mut state.waiting);
         let status = ReloadStatus {
             module,
             outcome: ReloadOutcome::CompileError,
@@ -271,6 +325,7 @@ impl Supervisor {
             ..ReloadStatus::default()
         };
         self.record(status, waiting);
+        self.end_if_stuck();
     }
 
     fn set_build_problems(&mut self, module: &str, problems: Vec<Problem>) {
@@ -279,13 +334,13 @@ impl Supervisor {
 
     /// The number that the next version of a module will get. Counted from what the
     /// host has named, not from its snapshots, which come ten times a second only.
-    fn next_version(&self, module: &str) -> u32 {
+    pub(super) fn next_version(&self, module: &str) -> u32 {
         let named = self.names.values().filter(|(name, ..)| name == module);
         named.map(|(_, version, _)| *version).max().unwrap_or(0) + 1
     }
 
     fn send_load(&mut self, pending: Pending, force: bool) {
-        let waiting = pending.waiting.clone();
+        let (waiting, module) = (pending.waiting.clone(), pending.module.clone());
         let request = self.reloads.load(pending, force);
         let ToHost::Load { ticket, .. } = &request else {
             return;
@@ -294,7 +349,8 @@ impl Supervisor {
         if !self.to_host(request) {
             // It is remembered as the latest: the next host begins with it.
             self.reloads.pending.remove(&ticket);
-            self.info("Built; the next host begins with it".to_owned());
+            let line = "Built; the next host begins with it".to_owned();
+            self.log_about(LogLevel::Info, &module, line);
             for (client, id) in waiting {
                 let text = "it was built, but no host is running; R starts one with it".to_owned();
                 self.hub.send(
@@ -310,38 +366,14 @@ impl Supervisor {
 
     /// A client asks for a module to be built and loaded again.
     pub(super) fn reload(&mut self, client: ClientId, id: u64, module: &str) {
-        if !self.config.modules.iter().any(|known| known.name == module) {
-            let known: Vec<_> = self
-                .config
-                .modules
-                .iter()
-                .map(|m| m.name.as_str())
-                .collect();
-            let text = format!(
-                "there is no module `{module}`; modules are: {}",
-                known.join(", ")
-            );
-            return self.hub.send(
-                client,
-                Event::Answer {
-                    id,
-                    answer: Answer::Error(text),
-                },
-            );
-        }
+        let Some(library) = self.find_module(client, id, module) else {
+            return;
+        };
         if let Some(builder) = &self.builder {
             builder.rebuild(module);
             self.reloads.module(module).waiting.push((client, id));
             return;
         }
-        let library = self
-            .config
-            .modules
-            .iter()
-            .find(|known| known.name == module);
-        let library = library
-            .map(|module| self.library_of(module))
-            .unwrap_or_default();
         let artifact = self
             .project
             .libraries
@@ -373,8 +405,27 @@ impl Supervisor {
         }
     }
 
+    /// The library of a module; a client that asks for one that is not there is told.
+    fn find_module(&mut self, client: ClientId, id: u64, module: &str) -> Option<String> {
+        let modules = &self.config.modules;
+        if let Some(found) = modules.iter().find(|known| known.name == module) {
+            return Some(found.library());
+        }
+        let known: Vec<_> = modules.iter().map(|known| known.name.as_str()).collect();
+        let text = format!(
+            "there is no module `{module}`; modules are: {}",
+            known.join(", ")
+        );
+        let answer = Answer::Error(text);
+        self.hub.send(client, Event::Answer { id, answer });
+        None
+    }
+
     /// A client asks for the version before the active one.
     pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
+        if self.find_module(client, id, module).is_none() {
+            return;
+        }
         let mut refuse = |text: &str| {
             self.hub.send(
                 client,
@@ -386,8 +437,8 @@ impl Supervisor {
         };
         if state {
             return refuse(
-                "there are no checkpoints in this version of the engine, so state cannot be \
-                 rolled back; leave out --state to roll back the code",
+                "state cannot be rolled back: this engine keeps no checkpoints yet; roll back the \
+                 code alone",
             );
         }
         let applied = self
@@ -403,115 +454,11 @@ impl Supervisor {
             trigger: "request".to_owned(),
             timings: BuildTimings::default(),
             since: Instant::now(),
-            built: before.clone(),
+            built: before.built.clone(),
             rollback: true,
             waiting: vec![(client, id)],
         };
         self.send_load(pending, true);
-    }
-
-    /// The host says how loading ended.
-    pub(super) fn reloaded(&mut self, report: Reloaded) {
-        let pending = report
-            .ticket
-            .and_then(|ticket| self.reloads.pending.remove(&ticket));
-        let mut status = ReloadStatus {
-            module: report.module.clone(),
-            from: report.from,
-            to: report.to,
-            outcome: report.outcome,
-            message: report.message,
-            trigger: "external build".to_owned(),
-            timings_ms: ReloadTimings {
-                load: report.load_ms,
-                migrate: report.migrate_ms,
-                swap: report.swap_ms,
-                total: report.load_ms + report.migrate_ms + report.swap_ms,
-                ..ReloadTimings::default()
-            },
-            ..ReloadStatus::default()
-        };
-        let mut waiting = Vec::new();
-        if let Some(pending) = pending {
-            let build = build_timings(pending.timings, pending.since.elapsed());
-            status.trigger = pending.trigger;
-            status.timings_ms = ReloadTimings {
-                detect: build.detect,
-                build: build.build,
-                total: build.total,
-                ..status.timings_ms
-            };
-            waiting = pending.waiting;
-            let module = self.reloads.module(&report.module);
-            if report.outcome == ReloadOutcome::Applied {
-                if pending.rollback {
-                    status.outcome = ReloadOutcome::RolledBack;
-                    module.applied.pop();
-                    module.latest = Some(pending.built);
-                } else if module.applied.last() != Some(&pending.built) {
-                    module.applied.push(pending.built);
-                    // The builder keeps that many artifacts.
-                    let excess = module.applied.len().saturating_sub(8);
-                    module.applied.drain(..excess);
-                }
-            }
-        }
-        let module = &report.module;
-        match status.outcome {
-            ReloadOutcome::Rejected => {
-                self.error(format!("Module '{module}' rejected: {}", status.message));
-            }
-            ReloadOutcome::LoadError => {
-                self.error(format!(
-                    "Module '{module}' cannot be loaded: {}",
-                    status.message
-                ));
-            }
-            ReloadOutcome::Unchanged => self.info(format!("Module '{module}' unchanged")),
-            _ => {}
-        }
-        self.record(status, waiting);
-    }
-
-    /// Ends all loads that a host will not answer any more.
-    pub(super) fn fail_pending(&mut self, why: &str) {
-        for (_, pending) in std::mem::take(&mut self.reloads.pending) {
-            let status = ReloadStatus {
-                module: pending.module,
-                outcome: ReloadOutcome::LoadError,
-                trigger: pending.trigger,
-                message: why.to_owned(),
-                timings_ms: build_timings(pending.timings, pending.since.elapsed()),
-                ..ReloadStatus::default()
-            };
-            self.record(status, pending.waiting);
-        }
-    }
-
-    fn record(&mut self, mut status: ReloadStatus, waiting: Vec<(ClientId, u64)>) {
-        let last = self.reloads.history.back().map_or(0, |last| last.seq);
-        status.seq = last + 1;
-        if status.from.is_none() {
-            let known = self
-                .snapshot
-                .modules
-                .iter()
-                .find(|known| known.name == status.module);
-            status.from = known
-                .and_then(|known| known.active)
-                .filter(|_| status.to.is_none());
-        }
-        if self.reloads.history.len() == MAX_RELOADS {
-            self.reloads.history.pop_front();
-        }
-        self.reloads.history.push_back(status.clone());
-        for (client, id) in waiting {
-            let answer = Answer::Reload(status.clone());
-            self.hub.send(client, Event::Answer { id, answer });
-        }
-        self.hub
-            .broadcast(&Event::Reload(status), |wants| wants.status);
-        self.broadcast_status();
     }
 }
 

@@ -19,8 +19,13 @@ impl Supervisor {
                 });
             }
         }
-        let mut problems = self.reloads.problems();
+        // The worst first; of equals a death, then what was built, then what runs.
+        let death = self.death_problem.iter().cloned();
+        let mut problems: Vec<_> = death.chain(self.reloads.problems()).collect();
         problems.extend(self.snapshot.problems.iter().cloned());
+        problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+        let mut frames = self.snapshot.frames;
+        frames.fps = rounded(frames.fps);
         Status {
             engine: EngineStatus {
                 pid: std::process::id(),
@@ -36,7 +41,7 @@ impl Supervisor {
             calls: self.snapshot.calls.clone(),
             reloads: self.reloads.history(),
             world: self.snapshot.world.clone(),
-            frames: self.snapshot.frames,
+            frames,
             problems,
         }
     }
@@ -48,4 +53,9 @@ impl Supervisor {
             self.hub.broadcast(&status, |wants| wants.status);
         }
     }
+}
+
+/// To three decimals: what is behind them is noise.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }

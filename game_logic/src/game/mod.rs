@@ -8,4 +8,4 @@ mod state;
 pub use begin::begin_game;
 pub use pause::toggle_pause;
 pub use score::{Score, cool_combo, count_score};
-pub use state::{Game, Phase, keep_clock, over, playing};
+pub use state::{DESERTED_SECONDS, Game, Phase, deserted, fighting, keep_clock, over, playing};

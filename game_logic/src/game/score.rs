@@ -2,6 +2,7 @@
 
 use engine_api::prelude::*;
 
+use crate::game::{Game, Phase};
 use crate::swarm::DroneDestroyed;
 use crate::tuning::Tuning;
 
@@ -51,7 +52,15 @@ impl Score {
 ///
 /// An observer runs at once, wherever its event is triggered; a system would
 /// have to wait for its turn.
-pub fn count_score(destroyed: On<DroneDestroyed>, tuning: Res<Tuning>, mut score: ResMut<Score>) {
+pub fn count_score(
+    destroyed: On<DroneDestroyed>,
+    tuning: Res<Tuning>,
+    game: Res<Game>,
+    mut score: ResMut<Score>,
+) {
+    if game.phase == Phase::Over {
+        return;
+    }
     score.kills += 1;
     score.combo += 1;
     score.best_combo = score.best_combo.max(score.combo);

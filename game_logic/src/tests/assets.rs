@@ -86,7 +86,7 @@ fn bad_files_are_refused_and_the_last_good_one_stays() {
     );
     refused(
         "waves.ron",
-        "count: 350",
+        "count: 200, rate: 6.0",
         "count: 0",
         &["wave 1", "1 to 10000 drones"],
     );
@@ -96,7 +96,7 @@ fn bad_files_are_refused_and_the_last_good_one_stays() {
         "Drifer, count",
         &["Drifer", "Drifter"],
     );
-    refused("waves.ron", "rate: 700.0", "rate: 0.0", &["rate in wave 1"]);
+    refused("waves.ron", "rate: 30.0", "rate: 0.0", &["rate in wave 1"]);
     refused(
         "levels.ron",
         "name: \"pillars\"",

@@ -1,9 +1,9 @@
 //! Playing: what must happen in a game, whoever plays it.
 
-use engine_api::module::StateKind;
 use engine_api::prelude::*;
+use engine_api::state::StateKind;
 
-use crate::game::{Game, Phase, Score};
+use crate::game::{DESERTED_SECONDS, Game, Phase, Score};
 use crate::motion::Position;
 use crate::player::Ship;
 use crate::swarm::Drone;
@@ -46,7 +46,7 @@ fn drones_come_bullets_destroy_them_and_the_score_rises() {
     let score = game.world.resource::<Score>().clone();
     assert!(score.kills > 20, "{score:?}");
     assert!(score.points >= u64::from(score.kills) * 10, "{score:?}");
-    assert!(game.count::<Drone>() > 100);
+    assert!(game.count::<Drone>() > 20);
 }
 
 #[test]
@@ -158,6 +158,57 @@ fn a_ship_that_does_nothing_is_lost_and_n_begins_anew() {
         (points(&game), game.world.resource::<Score>().best),
         (0, 1_000_000_000)
     );
+}
+
+/// What the summary and the log say at the end stays true.
+#[test]
+fn after_the_end_nothing_scores_any_more() {
+    let mut game = Harness::new();
+    play(&mut game, 600);
+    game.call("spawn_drones", &[Value::Int(2_000)]);
+    game.call("set_shields", &[Value::Int(0)]);
+    while game.world.resource::<Game>().phase == Phase::Playing {
+        // Bullets are on their way when the ship is lost.
+        game.frame();
+    }
+    let end = game.world.resource::<Score>().clone();
+    let drones = game.count::<Drone>();
+    assert!(end.kills > 0 && drones > 0, "{end:?}");
+    game.frames(120);
+    let after = game.world.resource::<Score>().clone();
+    assert_eq!((after.points, after.kills), (end.points, end.kills));
+    assert_eq!(game.count::<Drone>(), drones);
+}
+
+#[test]
+fn hands_off_a_game_lasts_and_goes_on() {
+    for seed in 2026..2028 {
+        let mut game = Harness::new();
+        let tuning = FILES[0].1.replace("seed: 2026", &format!("seed: {seed}"));
+        game.load("tuning.ron", &tuning).unwrap();
+        game.world.resource_mut::<Game>().paused = true;
+        game.tap(Key::Char('n'));
+        let number = game.world.resource::<Game>().number;
+        game.frames(45 * 60);
+        let state = game.world.resource::<Game>().clone();
+        assert_eq!(state.phase, Phase::Playing, "seed {seed}: {state:?}");
+
+        // Nobody is there: a new game begins. Somebody is: their summary stays.
+        game.call("set_shields", &[Value::Int(0)]);
+        game.call("spawn_drones", &[Value::Int(2_000)]);
+        while game.world.resource::<Game>().phase == Phase::Playing {
+            game.frame();
+        }
+        let seconds = DESERTED_SECONDS as u32;
+        game.frames((seconds - 2) * 60);
+        game.tap(Key::Up);
+        game.frames((seconds - 2) * 60);
+        let state = game.world.resource::<Game>().clone();
+        assert_eq!((state.phase, state.number), (Phase::Over, number));
+        game.frames(3 * 60);
+        let state = game.world.resource::<Game>().clone();
+        assert_eq!((state.phase, state.number), (Phase::Playing, number + 1));
+    }
 }
 
 #[test]

@@ -10,9 +10,13 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::message::{Event, Request};
+use crate::{PROTOCOL_VERSION, wire};
 
 /// Why no hub could be reached or opened.
 #[derive(Debug, thiserror::Error)]
@@ -21,8 +25,8 @@ pub enum EndpointError {
     #[error("no running engine found; start one with `cargo run engine`")]
     NoneRunning,
     /// More than one hub runs and none was named.
-    #[error("several engines are running; name one with --attach PID: {}", list(.0))]
-    Several(Vec<u32>),
+    #[error("several engines are running; name one with --attach PID:{}", list(.0))]
+    Several(Vec<RunningHub>),
     /// The named hub is not there.
     #[error("cannot attach to {path}: is the engine still running?")]
     Unreachable {
@@ -31,6 +35,16 @@ pub enum EndpointError {
         /// What the system said.
         #[source]
         source: io::Error,
+    },
+    /// Something that no hub left behind is where the socket should be.
+    #[error("cannot listen at {path}: {what}; {todo}")]
+    Occupied {
+        /// The socket that was asked for.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+        /// What to do about it.
+        todo: &'static str,
     },
     /// The directory for sockets is not private.
     #[error("{path} belongs to someone else or can be entered by others; remove it and try again")]
@@ -49,11 +63,43 @@ pub enum EndpointError {
     },
 }
 
-fn list(pids: &[u32]) -> String {
-    pids.iter()
-        .map(u32::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// A hub that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningHub {
+    /// Process id of its supervisor.
+    pub pid: u32,
+    /// Its project's root directory; `None` if it did not say in time.
+    pub root: Option<String>,
+}
+
+fn list(hubs: &[RunningHub]) -> String {
+    let line = |hub: &RunningHub| {
+        let root = hub.root.as_deref().unwrap_or("(does not answer)");
+        format!("\n  {}  {root}", hub.pid)
+    };
+    hubs.iter().map(line).collect()
+}
+
+/// How long a hub may take to say where its project is.
+const INTRODUCTION: Duration = Duration::from_secs(1);
+
+/// Asks a hub where its project is.
+fn introduce(pid: u32) -> RunningHub {
+    let root = || {
+        let mut stream = UnixStream::connect(socket_path(pid)).ok()?;
+        stream.set_read_timeout(Some(INTRODUCTION)).ok()?;
+        stream.set_write_timeout(Some(INTRODUCTION)).ok()?;
+        let hello = Request::Hello {
+            protocol: PROTOCOL_VERSION,
+            client: "inspector".to_owned(),
+        };
+        wire::write(&mut stream, &hello).ok()?;
+        match wire::read(&mut stream).ok()? {
+            Event::Welcome { root, .. } => Some(root),
+            _ => None,
+        }
+    };
+    RunningHub { pid, root: root() }
 }
 
 /// The directory that holds this user's sockets. It may not exist yet.
@@ -69,11 +115,13 @@ pub fn socket_path(pid: u32) -> PathBuf {
     socket_dir().join(format!("{pid}.sock"))
 }
 
-/// Opens a hub's socket, mode 0600, removing what a dead process left there.
+/// Opens a hub's socket, mode 0600, in the place of one that a dead process left
+/// there. Nothing else is ever replaced.
 ///
 /// # Errors
 /// [`EndpointError::NotPrivate`] if the default directory is not this user's
-/// alone, [`EndpointError::Listen`] if the socket cannot be made.
+/// alone, [`EndpointError::Occupied`] if something else is at that place,
+/// [`EndpointError::Listen`] if the socket cannot be made.
 pub fn listen(path: &Path) -> Result<UnixListener, EndpointError> {
     let failed = |source| EndpointError::Listen {
         path: path.to_path_buf(),
@@ -82,12 +130,54 @@ pub fn listen(path: &Path) -> Result<UnixListener, EndpointError> {
     if path.parent() == Some(&socket_dir()) {
         private_dir(&socket_dir())?;
     }
-    if path.exists() && UnixStream::connect(path).is_err() {
-        fs::remove_file(path).map_err(failed)?;
-    }
+    make_room(path)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Removes a socket that nobody listens on; anything else is in the way.
+fn make_room(path: &Path) -> Result<(), EndpointError> {
+    let failed = |source| EndpointError::Listen {
+        path: path.to_path_buf(),
+        source,
+    };
+    let kind = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    let (what, todo) = if kind.is_socket() {
+        if is_abandoned(path) {
+            return fs::remove_file(path).map_err(failed);
+        }
+        (
+            "another process listens there",
+            "end it or name another path",
+        )
+    } else {
+        let what = if kind.is_dir() {
+            "a folder of that name exists"
+        } else if kind.is_symlink() {
+            "a symbolic link of that name exists"
+        } else if kind.is_file() {
+            "a file of that name exists and is no socket"
+        } else {
+            "something of that name exists and is no socket"
+        };
+        (what, "name another path or remove it")
+    };
+    Err(EndpointError::Occupied {
+        path: path.to_path_buf(),
+        what,
+        todo,
+    })
+}
+
+/// Whether nobody listens on a socket any more. A listener that is merely busy
+/// refuses in other ways.
+fn is_abandoned(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 fn private_dir(dir: &Path) -> Result<(), EndpointError> {
@@ -132,7 +222,10 @@ pub fn connect(attach: Option<&str>) -> Result<UnixStream, EndpointError> {
         None => match running().as_slice() {
             [] => return Err(EndpointError::NoneRunning),
             [pid] => socket_path(*pid),
-            several => return Err(EndpointError::Several(several.to_vec())),
+            several => {
+                let hubs = several.iter().copied().map(introduce).collect();
+                return Err(EndpointError::Several(hubs));
+            }
         },
     };
     UnixStream::connect(&path).map_err(|source| EndpointError::Unreachable { path, source })
@@ -154,9 +247,15 @@ pub fn running() -> Vec<u32> {
         let (Some(pid), Some("sock")) = (pid, path.extension().and_then(|e| e.to_str())) else {
             continue;
         };
-        match UnixStream::connect(&path) {
-            Ok(_) => pids.push(pid),
-            Err(_) => drop(fs::remove_file(&path)),
+        let is_socket = entry.file_type().is_ok_and(|kind| kind.is_socket());
+        if !is_socket {
+            continue;
+        }
+        if is_abandoned(&path) {
+            // Whoever else finds it may be faster.
+            let _ = fs::remove_file(&path);
+        } else {
+            pids.push(pid);
         }
     }
     pids.sort_unstable();
@@ -180,6 +279,45 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         drop(second);
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn nothing_but_a_left_over_socket_is_replaced() {
+        let folder = std::env::temp_dir().join(format!("liveloop-occupied-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("folder")).unwrap();
+        fs::write(folder.join("file"), "precious").unwrap();
+        std::os::unix::fs::symlink("file", folder.join("link")).unwrap();
+        let busy = listen(&folder.join("busy")).unwrap();
+        for (name, what) in [
+            ("file", "is no socket"),
+            ("folder", "a folder"),
+            ("link", "a symbolic link"),
+            ("busy", "another process listens"),
+        ] {
+            let error = listen(&folder.join(name)).unwrap_err().to_string();
+            for part in [what, name, "another path"] {
+                assert!(error.contains(part), "`{part}` is missing: {error}");
+            }
+        }
+        assert_eq!(fs::read_to_string(folder.join("link")).unwrap(), "precious");
+        assert!(UnixStream::connect(folder.join("busy")).is_ok());
+        drop(busy);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn several_hubs_are_told_apart_by_their_projects() {
+        let hub = |pid, root: Option<&str>| RunningHub {
+            pid,
+            root: root.map(str::to_owned),
+        };
+        let error = EndpointError::Several(vec![hub(12, Some("/games/one")), hub(345, None)]);
+        assert_eq!(
+            error.to_string(),
+            "several engines are running; name one with --attach PID:\n  12  /games/one\n  \
+             345  (does not answer)"
+        );
     }
 
     #[test]

@@ -163,10 +163,23 @@ pub struct LogLine {
     pub at_ms: u64,
     /// Level.
     pub level: LogLevel,
-    /// Module that wrote it; empty for the engine itself.
+    /// Module that wrote it, or that the engine's line is about; else empty.
     pub module: String,
+    /// Who wrote it.
+    pub source: LogSource,
     /// The text; may hold line breaks.
     pub message: String,
+}
+
+/// Who wrote a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSource {
+    /// The engine itself.
+    #[default]
+    Engine,
+    /// Code of the module.
+    Module,
 }
 
 /// Level of a log line, most severe first.

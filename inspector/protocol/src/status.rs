@@ -153,7 +153,8 @@ pub struct ReloadStatus {
     pub module: String,
     /// Version that was active before.
     pub from: Option<u32>,
-    /// Version that is active because of it; `None` unless applied.
+    /// Version that is active because of it; where the host died of loading one, that
+    /// version; else `None`.
     pub to: Option<u32>,
     /// How it ended.
     pub outcome: ReloadOutcome,

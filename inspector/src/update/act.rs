@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyEvent, KeyEventKind};
 use inspector_protocol::message::Request;
-use inspector_protocol::status::HostState;
+use inspector_protocol::status::{HostState, ReloadOutcome, Status};
 
 use super::{Effect, ask, input, notice, set_focus};
 use crate::input::typed;
@@ -64,7 +64,12 @@ fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             ask(state, what, |id| Request::Reload { id, module }, effects);
         }),
         Action::Rollback => with_module(state, |state, module| {
-            state.confirm = Some(Confirm::Rollback(module));
+            let before = state
+                .live
+                .status
+                .as_ref()
+                .and_then(|status| rollback_target(status, &module));
+            state.confirm = Some(Confirm::Rollback { module, before });
         }),
         Action::Restart => {
             if state.live.host() == Some(HostState::Down) {
@@ -79,15 +84,12 @@ fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 scroll_log_to_end(state);
             }
         }
-        Action::Pause => {
-            state.frozen = match state.frozen {
-                None => Some(Box::new(state.live.clone())),
-                Some(_) => None,
-            };
-            if state.follow {
-                scroll_log_to_end(state);
+        Action::Freeze => {
+            if state.frozen.is_some() {
+                unfreeze(state);
+            } else {
+                state.frozen = Some(Box::new(state.live.clone()));
             }
-            clamp_selection(state);
         }
         Action::Quit => quit(state, effects),
         Action::Interrupt => {
@@ -115,7 +117,7 @@ fn confirmed(state: &mut State, with_state: bool, effects: &mut Vec<Effect>) {
     match state.confirm.take() {
         Some(Confirm::Quit) => effects.push(Effect::Quit),
         Some(Confirm::Restart) => restart(state, effects),
-        Some(Confirm::Rollback(module)) => {
+        Some(Confirm::Rollback { module, .. }) => {
             let what = format!("roll back {module}");
             let request = |id| Request::Rollback {
                 id,
@@ -125,6 +127,46 @@ fn confirmed(state: &mut State, with_state: bool, effects: &mut Vec<Effect>) {
             ask(state, what, request, effects);
         }
         None => {}
+    }
+}
+
+/// The version that a rollback of a module goes back to, as far as it can be known from
+/// here: what became active before the code that runs, without what was rolled back.
+fn rollback_target(status: &Status, name: &str) -> Option<u32> {
+    let module = status.modules.iter().find(|module| module.name == name)?;
+    let hash = |version: u32| {
+        let known = module.versions.iter();
+        let mut known = known.filter(|known| known.version == version);
+        known.next().map(|known| known.hash.as_str())
+    };
+    let mut applied: Vec<u32> = Vec::new();
+    for reload in status.reloads.iter().filter(|reload| reload.module == name) {
+        let Some(version) = reload.to else { continue };
+        match reload.outcome {
+            ReloadOutcome::Applied => {
+                if reload.from.is_none() || reload.trigger == "external build" {
+                    // A new host counts versions from one again, and what others build
+                    // the engine does not keep.
+                    applied.clear();
+                }
+                // The same code once more takes its own place.
+                if let Some(last) = applied.last()
+                    && hash(*last) == hash(version)
+                {
+                    applied.pop();
+                }
+                applied.push(version);
+            }
+            ReloadOutcome::RolledBack => {
+                applied.truncate(applied.len().saturating_sub(2));
+                applied.push(version);
+            }
+            _ => {}
+        }
+    }
+    match applied.as_slice() {
+        [.., before, last] if module.active == Some(*last) => hash(*before).map(|_| *before),
+        _ => None,
     }
 }
 
@@ -254,6 +296,15 @@ pub(super) fn clamp_selection(state: &mut State) {
         let row = &mut state.selected[panel.index()];
         *row = (*row).min(last);
     }
+}
+
+/// Shows what is so now again.
+pub(super) fn unfreeze(state: &mut State) {
+    state.frozen = None;
+    if state.follow {
+        scroll_log_to_end(state);
+    }
+    clamp_selection(state);
 }
 
 fn scroll_log_to_end(state: &mut State) {

@@ -7,7 +7,7 @@ use inspector_protocol::status::{HostState, ReloadStatus, Status};
 
 use super::{act, is_success, notice};
 use crate::rows;
-use crate::state::{MAX_LOG, Model, Panel, State};
+use crate::state::{Focus, MAX_LOG, Model, Panel, State};
 use crate::text::{clean_line, clean_text};
 
 /// Applies an event.
@@ -21,7 +21,14 @@ pub(super) fn event(state: &mut State, event: Event) {
         }
         Event::Reload(reload) => add_reload(state, reload),
         Event::HostDown(death) => {
-            state.live.death = Some(clean_death(death));
+            let death = clean_death(death);
+            // A success that is still shown is none any more.
+            if state.fresh_notice().is_some_and(|notice| !notice.is_error) {
+                let place = death.during.as_ref();
+                let place = place.map_or(String::new(), |during| format!(" in {during}"));
+                notice(state, format!("the host died: {}{place}", death.how), true);
+            }
+            state.live.death = Some(death);
             if let Some(status) = &mut state.live.status {
                 status.engine.host = HostState::Down;
             }
@@ -67,9 +74,17 @@ fn keep_selection(state: &mut State, change: impl FnOnce(&mut Model)) {
         return;
     }
     for (panel, key) in Panel::ALL.into_iter().zip(keys) {
-        // The newest reload stays selected while it is the first row.
-        if panel == Panel::Reloads && state.selected[panel.index()] == 0 {
-            continue;
+        // Their first row is the news; it stays selected, and where nobody reads further
+        // down they go back to it.
+        if matches!(panel, Panel::Reloads | Panel::Problems) {
+            let has_focus = state.focus == Focus::Panels && state.panel == panel;
+            let selected = &mut state.selected[panel.index()];
+            if !has_focus {
+                *selected = 0;
+            }
+            if *selected == 0 {
+                continue;
+            }
         }
         if let Some(row) = key.and_then(|key| rows::find(&state.live, panel, &key)) {
             state.selected[panel.index()] = row;

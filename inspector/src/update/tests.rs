@@ -197,6 +197,114 @@ fn rollback_asks_first_and_can_take_the_state() {
 }
 
 #[test]
+fn rollback_names_the_version_it_goes_back_to_where_that_is_known() {
+    // Outcome, from, to, content of `to`.
+    type Entry = (ReloadOutcome, Option<u32>, u32, &'static str);
+    const FIRST: Entry = (ReloadOutcome::Applied, None, 1, "a");
+    const SECOND: Entry = (ReloadOutcome::Applied, Some(1), 2, "b");
+    let cases: [(&[Entry], Option<u32>); 6] = [
+        (&[FIRST], None),
+        (&[FIRST, SECOND], Some(1)),
+        // The same content again is no step.
+        (
+            &[FIRST, SECOND, (ReloadOutcome::Applied, Some(2), 3, "b")],
+            Some(1),
+        ),
+        (
+            &[FIRST, SECOND, (ReloadOutcome::RolledBack, Some(2), 3, "a")],
+            None,
+        ),
+        (
+            &[
+                FIRST,
+                SECOND,
+                (ReloadOutcome::RolledBack, Some(2), 3, "a"),
+                (ReloadOutcome::Applied, Some(3), 4, "c"),
+            ],
+            Some(3),
+        ),
+        // Another host.
+        (
+            &[FIRST, SECOND, (ReloadOutcome::Applied, None, 1, "b")],
+            None,
+        ),
+    ];
+    for (entries, before) in cases {
+        let mut status = status();
+        status.modules.truncate(1);
+        status.modules[0].versions.clear();
+        status.reloads.clear();
+        for (outcome, from, to, hash) in entries {
+            let mut loaded = version(*to, VersionState::Unloaded, 0);
+            loaded.hash = (*hash).to_owned();
+            status.modules[0]
+                .versions
+                .retain(|known| known.version != *to);
+            status.modules[0].versions.push(loaded);
+            status.modules[0].active = Some(*to);
+            status.reloads.push(ReloadStatus {
+                module: "game_logic".into(),
+                outcome: *outcome,
+                from: *from,
+                to: Some(*to),
+                ..ReloadStatus::default()
+            });
+        }
+        let mut state = busy(80, 24);
+        send(&mut state, Message::Hub(Event::Status(Box::new(status))));
+        type_keys(&mut state, "b");
+        let module = "game_logic".to_owned();
+        let expected = Some(Confirm::Rollback { module, before });
+        assert_eq!(state.confirm, expected, "{entries:?}");
+    }
+}
+
+#[test]
+fn a_death_takes_the_place_of_a_success() {
+    let mut state = busy(80, 24);
+    type_keys(&mut state, "Ry");
+    answer(&mut state, 1, Answer::Done);
+    assert_eq!(notice(&state), ("restart: done", false));
+    send(&mut state, Message::Hub(Event::HostDown(death())));
+    let (text, is_error) = notice(&state);
+    assert!(
+        is_error && text.contains("the host died: signal SIGSEGV in game_logic v4"),
+        "{text}"
+    );
+    // The hub says it again to whoever subscribes again: no news. The picture and the
+    // list of problems show it anyway.
+    let later = state.now_ms + NOTICE_MS;
+    send(&mut state, Message::Tick(later));
+    send(&mut state, Message::Hub(Event::HostDown(death())));
+    assert_eq!(notice(&state), ("", false));
+}
+
+#[test]
+fn whoever_goes_to_the_game_sees_it_live() {
+    let mut state = busy(120, 40);
+    type_keys(&mut state, " ");
+    assert!(state.frozen.is_some());
+    press(&mut state, KeyCode::Tab);
+    assert_eq!((state.focus, state.frozen.is_none()), (Focus::Game, true));
+    assert_eq!(notice(&state), ("the view goes on", false));
+}
+
+#[test]
+fn lists_without_the_focus_show_their_newest_entry() {
+    for (digit, panel) in [("3", Panel::Reloads), ("4", Panel::Problems)] {
+        let mut state = busy(200, 60);
+        type_keys(&mut state, digit);
+        press(&mut state, KeyCode::Down);
+        let again = || Message::Hub(Event::Status(Box::new(status())));
+        send(&mut state, again());
+        assert_eq!(state.selected[panel.index()], 1, "read by somebody");
+        type_keys(&mut state, "1");
+        send(&mut state, again());
+        assert_eq!(state.selected[panel.index()], 0, "read by nobody");
+    }
+}
+
+#[test]
 fn restart_asks_only_while_a_host_is_up() {
     let mut state = busy(80, 24);
     assert_eq!(type_keys(&mut state, "R"), []);

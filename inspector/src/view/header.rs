@@ -78,7 +78,7 @@ fn first_line(state: &State, columns: usize, with_modules: bool) -> Vec<Part> {
     let is_narrow = columns < NARROW;
     let mut parts = vec![connection(state, is_narrow)];
     if state.frozen.is_some() {
-        parts.push(Part::new(1, "PAUSED", theme::WARNING));
+        parts.push(Part::new(1, "FROZEN", theme::WARNING));
     }
     let Some(status) = &state.shown().status else {
         return parts;

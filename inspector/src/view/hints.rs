@@ -8,36 +8,108 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::draw_line;
 use crate::ansi::{self, Break};
-use crate::keys::{Binding, in_context};
+use crate::keys::{Action, Binding, in_context};
 use crate::state::{Confirm, State};
 use crate::text::{cut, width};
 use crate::theme;
 
-/// Draws the hint line.
+/// Draws the hint line. Keys that do not fit are left out, the last of the table first;
+/// that some are is said by `?`, which has its place before all others.
 pub fn draw(state: &State, area: Rect, buffer: &mut Buffer) {
     let columns = usize::from(area.width);
+    let hints: Vec<_> = in_context(state.context())
+        .filter(|binding| !binding.hint.is_empty())
+        .map(|binding| Hint::of(binding, state))
+        .collect();
+    let help = hints.iter().position(|hint| hint.is_help);
+    // Room for `? more` behind whatever is said.
+    let kept = help.map_or(0, |_| width(MORE) + 4);
     let mut spans = Vec::new();
     if state.confirm.is_none() {
-        spans = message(state, columns);
+        spans = message(state, columns.saturating_sub(kept));
     }
-    let mut used: usize = spans.iter().map(Span::width).sum();
-    for binding in in_context(state.context()).filter(|binding| !binding.hint.is_empty()) {
-        let length = hint_width(binding) + if used > 0 { 2 } else { 0 };
-        if used + length > columns {
-            break;
-        }
-        if used > 0 {
+    let used: usize = spans.iter().map(Span::width).sum();
+    let shown = fitting(&hints, columns.saturating_sub(used), used > 0);
+    let are_all = shown.len() == hints.len();
+    for (place, index) in shown.into_iter().enumerate() {
+        let hint = &hints[index];
+        if used > 0 || place > 0 {
             spans.push(Span::raw("  "));
         }
-        spans.push(Span::styled(binding.label, theme::KEY));
-        spans.push(Span::raw(format!(" {}", binding.hint)));
-        used += length;
+        let text = if hint.is_help && !are_all {
+            MORE
+        } else {
+            hint.text
+        };
+        spans.push(Span::styled(hint.label, theme::KEY));
+        spans.push(Span::raw(format!(" {text}")));
+    }
+    if help.is_none() && !are_all {
+        spans.push(Span::styled("  …", theme::DIM));
     }
     draw_line(Line::from(spans), area, buffer);
 }
 
-fn hint_width(binding: &Binding) -> usize {
-    width(binding.label) + 1 + width(binding.hint)
+/// What `?` is for where keys are left out.
+const MORE: &str = "more keys";
+
+/// A key on the hint line.
+struct Hint {
+    label: &'static str,
+    text: &'static str,
+    is_help: bool,
+}
+
+impl Hint {
+    fn of(binding: &Binding, state: &State) -> Self {
+        let text = match binding.action {
+            Action::Freeze if state.frozen.is_some() => "unfreeze",
+            _ => binding.hint,
+        };
+        Self {
+            label: binding.label,
+            text,
+            is_help: binding.action == Action::Help,
+        }
+    }
+
+    fn width(&self) -> usize {
+        width(self.label) + 1 + width(self.text)
+    }
+}
+
+/// The hints that fit, in their order: all, or the first ones and the help.
+fn fitting(hints: &[Hint], columns: usize, is_after_text: bool) -> Vec<usize> {
+    let gap = |index: usize| if index > 0 || is_after_text { 2 } else { 0 };
+    let total: usize = hints
+        .iter()
+        .enumerate()
+        .map(|(index, hint)| gap(index) + hint.width())
+        .sum();
+    if total <= columns {
+        return (0..hints.len()).collect();
+    }
+    let help = hints.iter().position(|hint| hint.is_help);
+    let mut room = columns;
+    if let Some(help) = help {
+        // With a gap: there may be one before it.
+        room = room.saturating_sub(width(hints[help].label) + 1 + width(MORE) + 2);
+    }
+    let mut shown = Vec::new();
+    for (index, hint) in hints.iter().enumerate() {
+        if hint.is_help {
+            continue;
+        }
+        let length = gap(shown.len()) + hint.width();
+        if length > room {
+            break;
+        }
+        room -= length;
+        shown.push(index);
+    }
+    // Last, so that it is always at the same end.
+    shown.extend(help);
+    shown
 }
 
 /// What is being waited for, else the last result.
@@ -71,7 +143,11 @@ fn message(state: &State, columns: usize) -> Vec<Span<'static>> {
 fn question(confirm: &Confirm) -> String {
     match confirm {
         Confirm::Quit => "End the game?".to_owned(),
-        Confirm::Rollback(module) => format!("Roll {module} back to the version before?"),
+        Confirm::Rollback {
+            module,
+            before: Some(before),
+        } => format!("Roll {module} back to the code of v{before}?"),
+        Confirm::Rollback { module, .. } => format!("Roll {module} back to the version before?"),
         Confirm::Restart => "The host is up. End it and start a new one?".to_owned(),
     }
 }

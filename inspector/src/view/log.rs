@@ -1,5 +1,6 @@
 //! Log lines, oldest first.
 
+use inspector_protocol::message::LogSource;
 use ratatui::text::{Line, Span};
 
 use crate::state::Model;
@@ -31,7 +32,8 @@ pub fn row(model: &Model, row: usize, columns: usize) -> Option<Line<'static>> {
         ));
     }
     spans.push(Span::styled(format!("{:<5} ", line.level.name()), style));
-    if columns >= WITH_TIME && !line.module.is_empty() {
+    // Lines of the engine name the module they are about themselves.
+    if columns >= WITH_TIME && line.source == LogSource::Module && !line.module.is_empty() {
         spans.push(Span::styled(
             format!("{}: ", cut(&line.module, 16)),
             theme::DIM,

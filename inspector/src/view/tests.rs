@@ -10,7 +10,7 @@ use ratatui::style::{Color, Modifier};
 
 use super::draw;
 use crate::fixture::{busy, death, interrupt, press, send, status, type_keys, viewport};
-use crate::state::State;
+use crate::state::{Confirm, State};
 use crate::theme::{ColorMode, Theme};
 use crate::ui::Role;
 use crate::update::Message;
@@ -125,10 +125,60 @@ fn a_question() {
 }
 
 #[test]
+fn a_question_names_the_version_where_that_is_known() {
+    let mut state = busy(80, 24);
+    state.confirm = Some(Confirm::Rollback {
+        module: "game_logic".into(),
+        before: Some(2),
+    });
+    let drawn = text(&screen(&state, Theme::FULL));
+    assert!(
+        drawn.contains("Roll game_logic back to the code of v2?"),
+        "{drawn}"
+    );
+}
+
+#[test]
 fn the_hub_is_lost() {
     check("hub_lost", "", |state| {
         send(state, Message::Disconnected);
     });
+}
+
+#[test]
+fn hints_that_are_left_out_are_never_left_out_silently() {
+    for columns in 12..=200 {
+        let mut state = busy(columns, 24);
+        let line = |state: &State| {
+            let drawn = text(&screen(state, Theme::FULL));
+            drawn.lines().last().unwrap_or_default().to_owned()
+        };
+        let hints = line(&state);
+        let is_whole = hints.contains("f follow") && hints.ends_with("? help");
+        assert!(
+            is_whole || hints.ends_with("? more keys"),
+            "{columns}: {hints}"
+        );
+        // Also behind a message that is too long.
+        let long = Message::Trouble("no ".repeat(100));
+        send(&mut state, long);
+        assert!(
+            columns < 20 || line(&state).ends_with("? more keys"),
+            "{columns}: {}",
+            line(&state)
+        );
+    }
+}
+
+#[test]
+fn a_frozen_view_says_so_and_how_to_go_on() {
+    for (width, height) in SIZES {
+        let mut state = busy(width, height);
+        type_keys(&mut state, " ");
+        let drawn = text(&screen(&state, Theme::FULL));
+        assert!(drawn.contains("FROZEN"), "{drawn}");
+        assert!(width < 120 || drawn.contains("Space unfreeze"), "{drawn}");
+    }
 }
 
 #[test]

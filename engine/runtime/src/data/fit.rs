@@ -227,12 +227,13 @@ impl<'s> Run<'_, 's> {
             .and_then(|found| found.data::<ReflectFromReflect>())
             .and_then(|with| with.from_reflect(&*made))
             .filter(|real| real.reflect_hash().is_some());
-        real.map(|real| real.into_partial_reflect()).ok_or_else(|| {
-            let message = format!(
-                "reflection cannot hash `{type_path}`; derive `Hash` and add `#[reflect(Hash)]`"
-            );
-            misfit(path, message)
-        })
+        real.map(PartialReflect::into_partial_reflect)
+            .ok_or_else(|| {
+                let message = format!(
+                    "reflection cannot hash `{type_path}`; derive `Hash` and add `#[reflect(Hash)]`"
+                );
+                misfit(path, message)
+            })
     }
 
     /// Wraps a value into the `Some` of an `Option`.
@@ -388,7 +389,7 @@ impl<'s> Run<'_, 's> {
             Data::Live(live) if live.value().reflect_type_path() == type_path => {
                 let clone = live.value().reflect_clone();
                 clone
-                    .map(|clone| clone.into_partial_reflect())
+                    .map(PartialReflect::into_partial_reflect)
                     .map_err(|error| misfit(path, error.to_string()))
             }
             Data::Foreign(from, text) if from == type_path => {
@@ -400,7 +401,7 @@ impl<'s> Run<'_, 's> {
                 let mut deserializer = ron::Deserializer::from_str(text)
                     .map_err(|error| misfit(path, error.to_string()))?;
                 with.deserialize(&mut deserializer)
-                    .map(|value| value.into_partial_reflect())
+                    .map(PartialReflect::into_partial_reflect)
                     .map_err(|error| misfit(path, error.to_string()))
             }
             data => Err(no_rule(path, data, type_path)),
@@ -526,7 +527,8 @@ fn single(data: &Data) -> Option<f32> {
         Data::F32(value) => Some(*value),
         Data::F64(value) => {
             let near = *value as f32;
-            (f64::from(near) == *value || value.is_nan()).then_some(near)
+            // Bits: no rounding is allowed.
+            (f64::from(near).to_bits() == value.to_bits() || value.is_nan()).then_some(near)
         }
         Data::Int(value) => {
             let near = *value as f32;

@@ -184,7 +184,7 @@ impl Plan {
                     // the plan was made.
                     unsafe {
                         new.add(*to)
-                            .copy_from_nonoverlapping(old.add(*from), *length)
+                            .copy_from_nonoverlapping(old.add(*from), *length);
                     };
                 }
                 Step::Number {
@@ -309,7 +309,7 @@ impl Number for f32 {
     #[inline]
     fn from_float(value: f64) -> Option<Self> {
         let near = value as f32;
-        (f64::from(near) == value || value.is_nan()).then_some(near)
+        (f64::from(near).to_bits() == value.to_bits() || value.is_nan()).then_some(near)
     }
 }
 

@@ -123,21 +123,86 @@ impl Entering<'_> {
     ) -> Result<Rebuild, String> {
         let start = Instant::now();
         let empty_limbo = Limbo::default();
-        let mut migrations: Vec<RefCell<Migration>> = Vec::new();
-        let mut moved: Vec<(ComponentId, &StateType)> = Vec::new();
-        let mut changed: Vec<(ComponentId, &StateType)> = Vec::new();
+        let migrations = self.migrations(world, book)?;
+        let copies = self.copies(world, book, &empty_limbo);
+        let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        if self.may_fail_late() {
+            engine_copies(world, &mut treatments);
+        }
         for ((new, _), change) in self.types.iter().zip(&self.changes) {
-            let (Change::Moved(key) | Change::Changed(key)) = change else {
+            if let Change::Moved(key) = change
+                && let Some((component, _)) = book.old_side(world, key)
+            {
+                let to = Some(new.stored);
+                treatments.insert(component, Treatment::Move { to });
+            }
+        }
+        for (component, to, migration) in copies.iter().chain(&migrations) {
+            let (to, make) = (*to, make_column(migration));
+            treatments.insert(*component, Treatment::Convert { to, make });
+        }
+        let plan = RebuildPlan {
+            declare: book.declarations(&self.types, &self.changes),
+            treatments,
+        };
+        let rebuilt = {
+            let _call = call::enter(CallId::new(self.key.id, 0));
+            // SAFETY: types that move have the same layout by their schemas; conversions
+            // are migrations of these very types; nothing runs in between but the
+            // preparation of systems, and hooks, for which values that own something are
+            // copied.
+            unsafe { Rebuilt::begin(world, plan) }
+        };
+        let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
+        let took = start.elapsed();
+        let (runnable, others, known) = match self.prepare_all(offer, modules, &mut rebuilt) {
+            Ok(prepared) => prepared,
+            Err(message) => {
+                let _ = rebuilt.roll_back(world);
+                return Err(message);
+            }
+        };
+        remove_bare_observers(&mut rebuilt);
+        let done = migrations
+            .into_iter()
+            .map(|(_, _, migration)| migration.into_inner().into_changes());
+        let (limbo, reports): (Vec<_>, Vec<_>) = done.unzip();
+        for changes in limbo {
+            book.limbo.apply(changes);
+        }
+        book.renumber(|old| rebuilt.new_id(old));
+        book.attribute(rebuilt.world(), known, self.module, self.key);
+        // Old values are dropped by the code that made them, which may panic; they are gone
+        // all the same.
+        let _ = rebuilt.commit(world);
+        Ok(Rebuild {
+            runnable,
+            others,
+            took,
+            reports,
+        })
+    }
+
+    /// Whether code of the version runs in the new world and may then refuse.
+    fn may_fail_late(&self) -> bool {
+        self.hooks.on_load.is_some() || self.hooks.after_reload.is_some()
+    }
+
+    /// Migrations of the types that changed.
+    fn migrations<'b>(
+        &self,
+        world: &World,
+        book: &'b StateBook,
+    ) -> Result<Vec<Conversion<'b>>, String> {
+        let mut migrations = Vec::new();
+        for ((new, _), change) in self.types.iter().zip(&self.changes) {
+            let Change::Changed(key) = change else {
                 continue;
             };
             let (Some((component, old)), Some(side)) = (book.old_side(world, key), Side::of(new))
             else {
                 continue;
             };
-            if matches!(change, Change::Moved(_)) {
-                moved.push((component, new));
-                continue;
-            }
             let _call = call::enter(CallId::new(self.key.id, 0));
             let made = panic::guard(|| {
                 Migration::new(old, side, new.stored, self.migrations, &book.limbo)
@@ -149,91 +214,29 @@ impl Entering<'_> {
                     report.summary()
                 )
             })??;
-            changed.push((component, new));
-            migrations.push(RefCell::new(made));
+            migrations.push((component, new.stored, RefCell::new(made)));
         }
-        // Hooks may change values and fail after that: the old world has to keep its own.
-        let may_fail_late = self.hooks.on_load.is_some() || self.hooks.after_reload.is_some();
-        let copies: Vec<(ComponentId, TypeId, RefCell<Migration>)> = if may_fail_late {
-            book.owning(world, &self.changes)
-                .into_iter()
-                .filter_map(|(component, side)| {
-                    let stored = world.components().get_info(component)?.type_id()?;
-                    let copy = Migration::by_rules(side.clone(), side, &empty_limbo);
-                    Some((component, stored, RefCell::new(copy)))
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
-        if may_fail_late {
-            engine_copies(world, &mut treatments);
-        }
-        for (component, to, copy) in &copies {
-            let (to, make) = (*to, make_column(copy));
-            treatments.insert(*component, Treatment::Convert { to, make });
-        }
-        for (component, new) in moved {
-            let to = Some(new.stored);
-            treatments.insert(component, Treatment::Move { to });
-        }
-        for ((component, new), migration) in changed.iter().zip(&migrations) {
-            let (to, make) = (new.stored, make_column(migration));
-            treatments.insert(*component, Treatment::Convert { to, make });
-        }
-        let plan = RebuildPlan {
-            declare: book.declarations(&self.types, &self.changes),
-            treatments,
-        };
-        let rebuilt = {
-            let _call = call::enter(CallId::new(self.key.id, 0));
-            // SAFETY: types that move have the same layout by their schemas; conversions
-            // are migrations of these very types; nothing runs in between but the
-            // preparation of systems.
-            unsafe { Rebuilt::begin(world, plan) }
-        };
-        let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
-        let took = start.elapsed();
-        match self.prepare_all(offer, modules, &mut rebuilt) {
-            Ok((runnable, others, known)) => {
-                for observer in rebuilt.observers().to_vec() {
-                    let new = rebuilt.world();
-                    let bare = new
-                        .get_entity(observer.entity)
-                        .is_ok_and(|entity| entity.archetype().component_count() == 0);
-                    if bare {
-                        new.despawn(observer.entity);
-                    }
-                }
-                let done = migrations.into_iter().map(RefCell::into_inner);
-                let (limbo, reports): (Vec<_>, Vec<_>) = done.map(Migration::into_changes).unzip();
-                limbo
-                    .into_iter()
-                    .for_each(|changes| book.limbo.apply(changes));
-                book.renumber(|old| rebuilt.new_id(old));
-                book.attribute(rebuilt.world(), known, self.module, self.key);
-                // Old values are dropped by the code that made them, which may panic;
-                // they are gone all the same.
-                let _ = rebuilt.commit(world);
-                Ok(Rebuild {
-                    runnable,
-                    others,
-                    took,
-                    reports,
-                })
-            }
-            Err(message) => {
-                let _ = rebuilt.roll_back(world);
-                Err(message)
-            }
-        }
+        Ok(migrations)
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "this module's and the others', and what was known"
-    )]
+    /// Copies of values that own something, where hooks may change them and fail after
+    /// that: the old world has to keep its own.
+    fn copies<'l>(&self, world: &World, book: &StateBook, limbo: &'l Limbo) -> Vec<Conversion<'l>> {
+        if !self.may_fail_late() {
+            return Vec::new();
+        }
+        let owning = book.owning(world, &self.changes).into_iter();
+        owning
+            .filter_map(|(component, side)| {
+                let stored = world.components().get_info(component)?.type_id()?;
+                let copy = Migration::by_rules(side.clone(), side, limbo);
+                Some((component, stored, RefCell::new(copy)))
+            })
+            .collect()
+    }
+
+    /// Prepares this version and the other modules for the new world. Also returns how
+    /// many components that world knew before.
     fn prepare_all(
         &self,
         offer: Offer,
@@ -362,6 +365,20 @@ fn again(
     })
 }
 
+/// A component, its type in the new world, and what makes the values.
+type Conversion<'a> = (ComponentId, TypeId, RefCell<Migration<'a>>);
+
+/// Takes the entities of old observers out of the new world, unless they carry more.
+fn remove_bare_observers(rebuilt: &mut Rebuilt) {
+    for observer in rebuilt.observers().to_vec() {
+        let world = rebuilt.world();
+        let entity = world.get_entity(observer.entity);
+        if entity.is_ok_and(|entity| entity.archetype().component_count() == 0) {
+            world.despawn(observer.entity);
+        }
+    }
+}
+
 /// A conversion that is a migration of the component's own type.
 fn make_column<'m>(migration: &'m RefCell<Migration<'_>>) -> MakeColumn<'m> {
     Box::new(move |entities, from, to| {
@@ -387,6 +404,10 @@ fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<
     add(TypeId::of::<Input>(), Treatment::cloning::<Input>());
     add(TypeId::of::<Viewport>(), Treatment::cloning::<Viewport>());
     add(TypeId::of::<KeepKey>(), Treatment::cloning::<KeepKey>());
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "columns are aligned for their type"
+    )]
     let make: MakeColumn<'static> = Box::new(|entities, from, to| {
         for row in 0..entities.len() {
             // SAFETY: this is registered for `Children` alone, and there is one for each

@@ -458,7 +458,8 @@ fn values_follow_the_types_of_the_next_version() {
     let entities = state::game_entities(&game.world);
 
     assert_eq!(game.swap("game", changed), Ok(Some(1)));
-    assert_eq!(game.world.get::<other::Health>(parent).unwrap().points, 7.0);
+    let health = game.world.get::<other::Health>(parent).unwrap();
+    assert_eq!(health.points.to_string(), "7");
     assert_eq!(game.world.get::<Children>(parent).unwrap()[..], [child]);
     assert_eq!(state::game_entities(&game.world), entities);
     assert_eq!(game.observers(), 1);
@@ -742,8 +743,9 @@ mod hooks {
                     .query_filtered::<Entity, With<Health>>()
                     .iter(world)
                     .collect();
-                all.into_iter()
-                    .for_each(|entity| assert!(world.despawn(entity)));
+                for entity in all {
+                    assert!(world.despawn(entity));
+                }
             })
             .after_reload(|_: &mut World, _: Reload| Err::<(), _>("not today"));
     }
@@ -880,7 +882,7 @@ mod shared {
         types(m)
             .shared_state::<first::Stats>()
             .systems(Update, |mut stats: SharedMut<first::Stats>| {
-                stats.kills += 1
+                stats.kills += 1;
             })
             .function("kills", |world: &mut World| {
                 engine_api::shared::get::<first::Stats>(world)

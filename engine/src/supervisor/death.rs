@@ -1,0 +1,297 @@
+//! What is said of a host that died: to people, in the status, in the history.
+
+use inspector_protocol::message::{Answer, Event, HostDeath};
+use inspector_protocol::status::{HostState, ModuleStatus, Problem, VersionState, VersionStatus};
+
+use super::Supervisor;
+use super::host_process::HostEnd;
+use super::reloads::place_in;
+use engine_runtime::link::Snapshot;
+
+/// What ran when a host died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Culprit {
+    /// Module.
+    pub(super) module: String,
+    /// Version.
+    pub(super) version: u32,
+    /// Function or system; `None` while the version was being set up.
+    function: Option<String>,
+    /// Whether the host said so itself; else it was seen running last.
+    is_certain: bool,
+}
+
+impl Culprit {
+    /// ``weather v2: `weather::draw` ``
+    fn during(&self) -> String {
+        let Self {
+            module, version, ..
+        } = self;
+        let seen = if self.is_certain { "" } else { " (last seen)" };
+        match &self.function {
+            Some(function) => format!("{module} v{version}: `{function}`{seen}"),
+            None => format!("{module} v{version}: its setup"),
+        }
+    }
+
+    /// ``in weather v2, system `weather::draw` ``
+    fn place(&self) -> String {
+        let Self {
+            module, version, ..
+        } = self;
+        let seen = if self.is_certain { "" } else { " (last seen)" };
+        match &self.function {
+            // Systems are named by their path, functions by the name they are called by.
+            Some(function) => {
+                let kind = if function.contains("::") {
+                    "system"
+                } else {
+                    "function"
+                };
+                format!("in {module} v{version}, {kind} `{function}`{seen}")
+            }
+            None => format!("while {module} v{version} was set up"),
+        }
+    }
+}
+
+impl Supervisor {
+    /// A host ended without being asked to.
+    pub(super) fn host_ended(&mut self, end: &HostEnd) {
+        self.host = None;
+        self.host_state = HostState::Down;
+        let culprit = self.culprit(end);
+        let place = culprit
+            .as_ref()
+            .map(|culprit| format!(" in {}", culprit.during()))
+            .unwrap_or_default();
+        let module = culprit.as_ref().map(|culprit| culprit.module.clone());
+        self.log_about(
+            inspector_protocol::message::LogLevel::Error,
+            module.as_deref().unwrap_or_default(),
+            format!(
+                "The host died: {}{place}; R in the inspector starts it again",
+                end.how()
+            ),
+        );
+        let problem = problem(end, culprit.as_ref());
+        self.forget_host(&problem.message, culprit.as_ref());
+        self.snapshot = Snapshot {
+            frame: self.snapshot.frame,
+            modules: self.modules_after(culprit.as_ref()),
+            ..Snapshot::default()
+        };
+        self.death_problem = Some(problem);
+        let death = HostDeath {
+            how: end.how(),
+            during: culprit.as_ref().map(Culprit::during),
+            stderr: end.stderr.clone(),
+        };
+        self.last_death = Some(death.clone());
+        self.answer_restart();
+        self.broadcast_status();
+        self.hub
+            .broadcast(&Event::HostDown(death), |wants| wants.status);
+        if self.options.frames.is_some() {
+            // Whoever asked for so many frames waits for an end, not for a person.
+            self.exit = Some(std::process::ExitCode::FAILURE);
+        }
+    }
+
+    /// Ends all that only a host that is gone could have answered.
+    pub(super) fn forget_host(&mut self, why: &str, culprit: Option<&Culprit>) {
+        for (_, (client, id)) in std::mem::take(&mut self.calls) {
+            let text = format!("the call did not return: {why}");
+            let answer = Answer::Error(text);
+            self.hub.send(client, Event::Answer { id, answer });
+        }
+        self.fail_pending(why, culprit);
+        self.reloads.forget_active();
+    }
+
+    fn culprit(&self, end: &HostEnd) -> Option<Culprit> {
+        if let Some(words) = end.last_words {
+            if let Some((module, version, functions)) = self.names.get(&words.version) {
+                return Some(Culprit {
+                    module: module.clone(),
+                    version: *version,
+                    function: functions.get(words.function as usize).cloned(),
+                    is_certain: true,
+                });
+            }
+            // A version that the host has not named yet is one that it was loading.
+            let module = self.reloads.loading()?.to_owned();
+            return Some(Culprit {
+                version: self.next_version(&module),
+                module,
+                function: None,
+                is_certain: true,
+            });
+        }
+        let mut calls = self.snapshot.calls.iter();
+        let call = calls.find(|call| call.thread == "main")?;
+        Some(Culprit {
+            module: call.module.clone(),
+            version: call.version,
+            function: Some(call.function.clone()),
+            is_certain: false,
+        })
+    }
+
+    /// The modules as they are without a host: no version is active, all code is gone. The
+    /// version that crashed is listed even if no snapshot had it yet.
+    fn modules_after(&self, culprit: Option<&Culprit>) -> Vec<ModuleStatus> {
+        let mut modules = self.snapshot.modules.clone();
+        if let Some(culprit) = culprit
+            && modules.iter().all(|known| known.name != culprit.module)
+        {
+            modules.push(ModuleStatus {
+                name: culprit.module.clone(),
+                kind: "native".to_owned(),
+                ..ModuleStatus::default()
+            });
+        }
+        for module in &mut modules {
+            module.active = None;
+            if let Some(culprit) = culprit.filter(|culprit| culprit.module == module.name)
+                && module
+                    .versions
+                    .iter()
+                    .all(|known| known.version != culprit.version)
+            {
+                module.versions.push(VersionStatus {
+                    version: culprit.version,
+                    ..VersionStatus::default()
+                });
+            }
+            for version in &mut module.versions {
+                version.active_calls = 0;
+                version.pinned_by.clear();
+                if version.state != VersionState::Rejected {
+                    version.state = VersionState::Unloaded;
+                }
+            }
+        }
+        modules
+    }
+
+    /// Answers whoever asked for a new host, once it is known what became of it.
+    pub(super) fn answer_restart(&mut self) {
+        if self.restarting.is_empty() {
+            return;
+        }
+        let answer = match self.host_state {
+            HostState::Running => Answer::Done,
+            HostState::Down => {
+                let problem = self.death_problem.as_ref();
+                let why = problem.map_or("it cannot be started", |problem| &problem.message);
+                Answer::Error(format!("the new host is down again: {why}"))
+            }
+            HostState::Starting => {
+                let missing = self.missing_modules();
+                // Without a builder nobody knows what is still to come.
+                let is_stuck = !self.options.no_build && !self.reloads.is_loading();
+                if missing.is_empty() || !is_stuck {
+                    return;
+                }
+                let names = missing.join(", ");
+                Answer::Error(format!(
+                    "the new host waits: nothing that loads has been built of {names}"
+                ))
+            }
+        };
+        for (client, id) in std::mem::take(&mut self.restarting) {
+            let answer = answer.clone();
+            self.hub.send(client, Event::Answer { id, answer });
+        }
+    }
+
+    /// Modules without an active version.
+    pub(super) fn missing_modules(&self) -> Vec<String> {
+        let names = self.config.modules.iter().map(|module| module.name.clone());
+        names
+            .filter(|name| self.reloads.active(name).is_none())
+            .collect()
+    }
+}
+
+/// The entry in the list of problems.
+fn problem(end: &HostEnd, culprit: Option<&Culprit>) -> Problem {
+    let mut message = format!("the host {}", end.cause());
+    if let Some(culprit) = culprit {
+        message = format!("{message} {}", culprit.place());
+    }
+    let mut rendered = format!("error: {message}\n");
+    for line in &end.stderr {
+        rendered = format!("{rendered}  {line}\n");
+    }
+    rendered.push_str("help: fix it and save, then R in the inspector starts a new host\n");
+    // An abort after a panic names its place there.
+    let panic = end
+        .stderr
+        .iter()
+        .rev()
+        .find(|line| line.contains("panicked at "));
+    let (file, line, column) = panic.and_then(|line| place_in(line)).unwrap_or_default();
+    Problem {
+        module: culprit
+            .map(|culprit| culprit.module.clone())
+            .unwrap_or_default(),
+        file,
+        line,
+        column,
+        message,
+        rendered,
+        ..Problem::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn culprit(function: Option<&str>, is_certain: bool) -> Culprit {
+        Culprit {
+            module: "weather".to_owned(),
+            version: 4,
+            function: function.map(str::to_owned),
+            is_certain,
+        }
+    }
+
+    #[test]
+    fn a_death_names_signal_module_version_and_function() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let end = HostEnd {
+            status: Some(std::process::ExitStatus::from_raw(libc::SIGABRT)),
+            last_words: None,
+            stderr: vec!["thread 'main' panicked at weather/src/lib.rs:12:5:".to_owned()],
+        };
+        for (culprit, message) in [
+            (
+                Some(culprit(Some("weather::draw"), true)),
+                "the host died of SIGABRT in weather v4, system `weather::draw`",
+            ),
+            (
+                Some(culprit(Some("fallen"), false)),
+                "the host died of SIGABRT in weather v4, function `fallen` (last seen)",
+            ),
+            (
+                Some(culprit(None, true)),
+                "the host died of SIGABRT while weather v4 was set up",
+            ),
+            (None, "the host died of SIGABRT"),
+        ] {
+            let problem = problem(&end, culprit.as_ref());
+            assert_eq!(problem.message, message);
+            assert_eq!(
+                problem.severity,
+                inspector_protocol::status::Severity::Error
+            );
+            assert_eq!(
+                (problem.file.as_str(), problem.line, problem.column),
+                ("weather/src/lib.rs", 12, 5)
+            );
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What became of a load: in the history, among the problems, in the log, and for
+//! whoever waits.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use engine_runtime::link::Reloaded;
+use inspector_protocol::message::{Answer, Event, LogLevel};
+use inspector_protocol::status::{
+    MAX_RELOADS, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
+};
+
+use super::{Applied, Pending, build_timings};
+use crate::supervisor::Supervisor;
+use crate::supervisor::death::Culprit;
+use crate::supervisor::hub::ClientId;
+use crate::supervisor::status::rounded;
+
+impl Supervisor {
+    /// The host says how loading ended.
+    pub(in crate::supervisor) fn reloaded(&mut self, report: Reloaded) {
+        let pending = report
+            .ticket
+            .and_then(|ticket| self.reloads.pending.remove(&ticket));
+        let mut status = ReloadStatus {
+            module: report.module.clone(),
+            from: report.from,
+            to: report.to,
+            outcome: report.outcome,
+            message: report.message,
+            trigger: "external build".to_owned(),
+            timings_ms: ReloadTimings {
+                load: report.load_ms,
+                migrate: report.migrate_ms,
+                swap: report.swap_ms,
+                total: report.load_ms + report.migrate_ms + report.swap_ms,
+                ..ReloadTimings::default()
+            },
+            ..ReloadStatus::default()
+        };
+        if let Some(version) = report.to {
+            self.reloads.active.insert(report.module.clone(), version);
+        }
+        let is_rollback = pending.as_ref().is_some_and(|pending| pending.rollback);
+        let mut waiting = Vec::new();
+        if let Some(pending) = pending {
+            let build = build_timings(pending.timings, pending.since.elapsed());
+            status.trigger.clone_from(&pending.trigger);
+            status.timings_ms = ReloadTimings {
+                detect: build.detect,
+                build: build.build,
+                total: build.total,
+                ..status.timings_ms
+            };
+            waiting.clone_from(&pending.waiting);
+            if report.outcome == ReloadOutcome::Applied {
+                self.applied(&mut status, pending);
+            }
+        }
+        self.judge(&status, is_rollback);
+        self.record(status, waiting);
+        self.end_if_stuck();
+    }
+
+    /// Remembers a build that became active.
+    fn applied(&mut self, status: &mut ReloadStatus, pending: Pending) {
+        let run = self.runs;
+        let version = status.to.unwrap_or_default();
+        let module = self.reloads.module(&status.module);
+        let now = Applied {
+            built: pending.built,
+            run,
+            version,
+        };
+        if pending.rollback {
+            status.outcome = ReloadOutcome::RolledBack;
+            module.latest = Some(now.built.clone());
+            module.applied.pop();
+            let before = module.applied.pop();
+            let what = match before {
+                Some(before) if before.run == run => format!("v{}'s code", before.version),
+                _ => "the code of an earlier host".to_owned(),
+            };
+            module.applied.push(now);
+            status.message = format!("{what} runs again as v{version}");
+            let line = format!("Module '{}' rolled back: {}", status.module, status.message);
+            self.log_about(LogLevel::Info, &status.module, line);
+            return;
+        }
+        // The same code once more takes its own place.
+        module.applied.pop_if(|last| last.built == now.built);
+        module.applied.push(now);
+        // The builder keeps that many artifacts.
+        let excess = module.applied.len().saturating_sub(8);
+        module.applied.drain(..excess);
+    }
+
+    /// Says what is wrong with a load, and keeps it among the problems while it is what the
+    /// sources say.
+    fn judge(&mut self, status: &ReloadStatus, is_rollback: bool) {
+        let name = status.module.as_str();
+        let is_active = self.reloads.active(name).is_some();
+        let module = self.reloads.module(name);
+        let how = match status.outcome {
+            ReloadOutcome::Rejected => "rejected",
+            ReloadOutcome::LoadError => "cannot be loaded",
+            _ => {
+                module.refused = None;
+                module.is_stuck = false;
+                if status.outcome == ReloadOutcome::Unchanged {
+                    self.log_about(LogLevel::Info, name, format!("Module '{name}' unchanged"));
+                }
+                return;
+            }
+        };
+        if !is_rollback {
+            let (file, line, column) = place_in(&status.message).unwrap_or_default();
+            module.refused = Some(Problem {
+                module: name.to_owned(),
+                severity: Severity::Error,
+                file,
+                line,
+                column,
+                rendered: format!("error: module `{name}` {how}: {}\n", status.message),
+                message: status.message.clone(),
+            });
+            module.is_stuck = !is_active;
+        }
+        let line = format!("Module '{name}' {how}: {}", status.message);
+        self.log_about(LogLevel::Error, name, line);
+    }
+
+    /// Ends all loads that a host will not answer any more. The one it died of is named by
+    /// its version.
+    pub(in crate::supervisor) fn fail_pending(&mut self, why: &str, culprit: Option<&Culprit>) {
+        let mut pending: Vec<_> = std::mem::take(&mut self.reloads.pending)
+            .into_iter()
+            .collect();
+        pending.sort_by_key(|(ticket, _)| *ticket);
+        for (_, pending) in pending {
+            let from = self.reloads.active(&pending.module);
+            let culprit = culprit
+                .filter(|culprit| culprit.module == pending.module)
+                .map(|culprit| culprit.version)
+                .filter(|version| from != Some(*version));
+            let status = ReloadStatus {
+                module: pending.module,
+                from,
+                to: culprit,
+                outcome: ReloadOutcome::LoadError,
+                trigger: pending.trigger,
+                message: why.to_owned(),
+                timings_ms: build_timings(pending.timings, pending.since.elapsed()),
+                ..ReloadStatus::default()
+            };
+            self.record(status, pending.waiting);
+        }
+    }
+
+    pub(super) fn record(&mut self, mut status: ReloadStatus, waiting: Vec<(ClientId, u64)>) {
+        let last = self.reloads.history.back().map_or(0, |last| last.seq);
+        status.seq = last + 1;
+        if status.from.is_none() && status.to.is_none() {
+            status.from = self.reloads.active(&status.module);
+        }
+        status.timings_ms = rounded_timings(status.timings_ms);
+        if self.reloads.history.len() == MAX_RELOADS {
+            self.reloads.history.pop_front();
+        }
+        self.reloads.history.push_back(status.clone());
+        for (client, id) in waiting {
+            let answer = Answer::Reload(status.clone());
+            self.hub.send(client, Event::Answer { id, answer });
+        }
+        self.hub
+            .broadcast(&Event::Reload(status), |wants| wants.status);
+        self.broadcast_status();
+    }
+
+    /// Ends a run that nobody watches when its game cannot start. One without a limit waits
+    /// for the fix.
+    pub(super) fn end_if_stuck(&mut self) {
+        let limit = match (self.options.frames, self.options.seconds) {
+            (Some(_), _) => "--frames",
+            (None, Some(_)) => "--seconds",
+            (None, None) => return,
+        };
+        let missing = self.missing_modules();
+        let is_stuck = |name: &String| {
+            let module = self.reloads.modules.get(name);
+            module.is_some_and(|module| module.is_stuck)
+        };
+        // Others may still be built; what is wrong with them should be said too.
+        if self.with_ui || missing.is_empty() || !missing.iter().all(is_stuck) {
+            return;
+        }
+        self.error(format!(
+            "The game cannot start: no version of {} got in; with {limit} that ends it, without \
+             it the engine waits for the fix",
+            missing.join(", ")
+        ));
+        self.exit = Some(ExitCode::FAILURE);
+    }
+}
+
+/// The first `path/to/file.rs:12:5` in a text.
+pub(in crate::supervisor) fn place_in(text: &str) -> Option<(String, u32, u32)> {
+    text.split_whitespace().find_map(|word| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
+        let (rest, column) = word.rsplit_once(':')?;
+        let (file, line) = rest.rsplit_once(':')?;
+        let place = (file.to_owned(), line.parse().ok()?, column.parse().ok()?);
+        Some(place).filter(|(file, ..)| Path::new(file).extension().is_some_and(|end| end == "rs"))
+    })
+}
+
+fn rounded_timings(timings: ReloadTimings) -> ReloadTimings {
+    ReloadTimings {
+        detect: rounded(timings.detect),
+        build: rounded(timings.build),
+        load: rounded(timings.load),
+        migrate: rounded(timings.migrate),
+        swap: rounded(timings.swap),
+        total: rounded(timings.total),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_in_messages() {
+        for (text, place) in [
+            (
+                "it panicked while it was set up: game/src/lib.rs:12:5: not today",
+                Some(("game/src/lib.rs", 12, 5)),
+            ),
+            (
+                "thread 'main' panicked at a/b.rs:1:2:",
+                Some(("a/b.rs", 1, 2)),
+            ),
+            ("component field `x` of `a::b::C` was added: 8:4", None),
+            ("at 12:30:45 nothing happened", None),
+        ] {
+            let found = place_in(text);
+            let found = found
+                .as_ref()
+                .map(|(file, line, column)| (file.as_str(), *line, *column));
+            assert_eq!(found, place, "{text}");
+        }
+    }
+
+    #[test]
+    fn timings_have_three_decimals() {
+        let timings = ReloadTimings {
+            build: 915.123_456_7,
+            total: 0.000_4,
+            ..ReloadTimings::default()
+        };
+        let rounded = rounded_timings(timings);
+        assert_eq!(
+            serde_json::to_string(&[rounded.build, rounded.total]).unwrap(),
+            "[915.123,0.0]"
+        );
+    }
+}
