@@ -9,6 +9,7 @@ use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCo
 use engine_runtime::host::{Host, HostConfig};
 use engine_runtime::link::{FromHost, ToHost};
 use engine_runtime::registry::{Registry, VersionKey};
+use engine_runtime::state::KeptType;
 use engine_runtime::swap::{PreparedVersion, function_names, sort_description};
 use inspector_protocol::wire;
 
@@ -63,7 +64,7 @@ impl Backend for LinkedBackend {
         "linked"
     }
 
-    fn load(&mut self, _: &str, _: &Artifact, _: bool) -> Result<LoadedCode, LoadError> {
+    fn load(&mut self, _: &str, _: &Artifact, _: Option<u64>) -> Result<LoadedCode, LoadError> {
         self.loads += 1;
         Ok(self.code())
     }
@@ -95,16 +96,13 @@ pub fn prepare(registry: &Registry, module: &str, build: Build) -> Option<Prepar
         Box::<Linked>::default(),
         names,
     );
-    let declare = description
-        .types
-        .iter()
-        .map(|state| state.declare)
-        .collect();
+    let kept = description.types.iter().map(KeptType::of).collect();
     Some(PreparedVersion {
         module: module.to_owned(),
         key,
         description,
-        declare,
+        kept,
+        build,
     })
 }
 
