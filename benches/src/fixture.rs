@@ -156,6 +156,7 @@ impl LinkedHost {
             max_frames: None,
             wait_for_modules: false,
             shared: None,
+            rollback_within: Duration::ZERO,
         };
         let host = Host::start(config, inbox, outbox)?;
         let mut linked = Self {

@@ -8,6 +8,8 @@
 //!         // `path` is the crate's folder, from the project's root.
 //!         (name: "game_logic", kind: native, path: "game_logic"),
 //!     ],
+//!     // What the engine does by itself; seconds, 0 for never.
+//!     policies: (rollback_within: 3.0, checkpoint_every: 5.0, checkpoints_kept: 10),
 //!     // What differs by profile; `--profile NAME` chooses one.
 //!     profiles: {
 //!         "dev": (),
@@ -28,8 +30,10 @@ use crate::project::NoPackage;
 const DEFAULT_PROFILE: &str = "dev";
 
 /// The whole file, with one profile chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Config {
+    /// What the engine does by itself.
+    pub(crate) policies: Policies,
     /// Name of the profile in use.
     pub(crate) profile: String,
     /// Frames per second, 1 to 1000.
@@ -47,7 +51,65 @@ struct File {
     frame_rate: FrameRate,
     modules: Vec<ModuleConfig>,
     #[serde(default)]
+    policies: Policies,
+    #[serde(default)]
     profiles: BTreeMap<String, ProfileConfig>,
+}
+
+/// What the engine does by itself.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Policies {
+    /// A version that panics within so many seconds after it replaced another one is rolled
+    /// back; 0 for never.
+    rollback_within: Seconds,
+    /// Seconds between two checkpoints; 0 for none but at swaps.
+    checkpoint_every: Seconds,
+    /// How many checkpoints are kept.
+    pub(crate) checkpoints_kept: usize,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            rollback_within: Seconds(3.0),
+            checkpoint_every: Seconds(5.0),
+            checkpoints_kept: 10,
+        }
+    }
+}
+
+impl Policies {
+    pub(crate) fn rollback_within_ms(&self) -> u64 {
+        self.rollback_within.ms()
+    }
+
+    pub(crate) fn checkpoint_every_ms(&self) -> u64 {
+        self.checkpoint_every.ms()
+    }
+}
+
+/// A time of at most a day.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+struct Seconds(f64);
+
+impl Seconds {
+    fn ms(self) -> u64 {
+        (self.0 * 1000.0) as u64
+    }
+}
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, String> {
+        if (0.0..=86_400.0).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(format!("{seconds} seconds; it must be 0 to 86400"))
+        }
+    }
 }
 
 /// Frames per second. Checked while it is read, so that the error has the place.
@@ -202,6 +264,7 @@ impl Config {
             profile: name.to_owned(),
             frame_rate: chosen.frame_rate.unwrap_or(file.frame_rate).0,
             modules: file.modules,
+            policies: file.policies,
             text,
         })
     }

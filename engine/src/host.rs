@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use engine_native::{NativeBackend, NativeModule};
@@ -32,6 +33,10 @@ pub(crate) struct HostSetup {
     pub(crate) max_frames: Option<u64>,
     /// Load libraries that are there already.
     pub(crate) load_existing: bool,
+    /// Folder for what has to outlive this process.
+    pub(crate) state: PathBuf,
+    /// A version that panics so soon after it got in has failed, in ms.
+    pub(crate) rollback_within_ms: u64,
 }
 
 /// Messages that may wait in each direction; when full, the game goes on.
@@ -90,7 +95,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         frame_rate: setup.frame_rate,
         max_frames: setup.max_frames,
         wait_for_modules: true,
-        shared: None,
+        shared: Some(setup.state.join("shared")),
+        rollback_within: Duration::from_millis(setup.rollback_within_ms),
     };
     Host::start(config, received, outbox)?.run();
     let _ = writer.join();

@@ -20,6 +20,7 @@ mod crash;
 mod host;
 mod line_log;
 mod project;
+mod state_folder;
 mod supervisor;
 
 // Links the one shared copy of the ECS and the engine API; see that crate.

@@ -22,6 +22,16 @@ pub(crate) struct Project {
     pub(crate) cargo_profile: String,
 }
 
+impl Project {
+    /// Folder of what runs of the engine keep.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.target
+            .join("liveloop")
+            .join(&self.cargo_profile)
+            .join("runs")
+    }
+}
+
 /// The configuration to use: the one given, else `assets/engine.ron` here or in the
 /// nearest folder above, else in the project this engine was built from.
 pub(crate) fn find_config(given: Option<&Path>) -> Result<PathBuf> {

@@ -55,6 +55,9 @@ pub struct HostConfig {
     pub wait_for_modules: bool,
     /// File for shared structs with a fixed layout; made if it is not there.
     pub shared: Option<PathBuf>,
+    /// A version that panics within this time after it replaced another one has failed;
+    /// see [`FromHost::Failed`]. Zero for never.
+    pub rollback_within: Duration,
 }
 
 /// Where everything a host has to say goes. Cheap to clone; usable on any thread.
@@ -213,6 +216,9 @@ pub struct Host {
     drain: Drain,
     frame_rate: u32,
     max_frames: Option<u64>,
+    rollback_within: Duration,
+    /// Versions that were reported as failed.
+    failed: HashSet<u32>,
     waiting: Vec<String>,
     viewport_size: (u16, u16),
     viewport_wanted: bool,
@@ -314,6 +320,8 @@ impl Host {
             drain: Drain::default(),
             frame_rate: config.frame_rate.max(1),
             max_frames: config.max_frames,
+            rollback_within: config.rollback_within,
+            failed: HashSet::new(),
             waiting: if config.wait_for_modules {
                 waiting.collect()
             } else {
@@ -472,6 +480,7 @@ impl Host {
             prepared,
             ticket,
             load,
+            quarantine,
         } = ready;
         let PreparedVersion { module, key, .. } = &prepared;
         let (module, key) = (module.clone(), *key);
@@ -507,6 +516,9 @@ impl Host {
                 report.outcome = ReloadOutcome::Applied;
                 report.to = Some(key.number);
                 let _ = self.loader.send(LoaderRequest::Retire(retired));
+                if let (true, Some(failed)) = (quarantine, previous) {
+                    self.registry.quarantine(&module, failed);
+                }
                 self.board.clear_problems(&format!("system:{module}:"));
                 match previous {
                     None => self
@@ -559,6 +571,7 @@ impl Host {
                 artifact,
                 hash,
                 force,
+                quarantine,
             } => {
                 let artifact = Artifact {
                     path: artifact,
@@ -569,6 +582,7 @@ impl Host {
                     module,
                     artifact,
                     force,
+                    quarantine,
                 };
                 let _ = self.loader.send(request);
             }
@@ -667,8 +681,9 @@ impl Host {
         }
     }
 
-    fn report(&self, faults: Vec<SystemFault>) {
+    fn report(&mut self, faults: Vec<SystemFault>) {
         for fault in faults {
+            self.judge(&fault);
             let id = match &fault {
                 SystemFault::Panicked { id, .. } | SystemFault::Failed { id, .. } => *id,
             };
@@ -709,6 +724,24 @@ impl Host {
             };
             self.board
                 .set_problem(&format!("system:{module}:{function}"), Some(problem));
+        }
+    }
+
+    /// A version that panics when it has just got in has failed.
+    fn judge(&mut self, fault: &SystemFault) {
+        let SystemFault::Panicked { id, report } = fault else {
+            return;
+        };
+        let young = self.modules.is_young(id.version(), self.rollback_within);
+        if young
+            && self.failed.insert(id.version())
+            && let Some((module, version, function)) = self.registry.name_call(*id)
+        {
+            self.outbox.deliver(FromHost::Failed {
+                module,
+                version,
+                message: format!("`{function}` panicked at {}", report.summary()),
+            });
         }
     }
 

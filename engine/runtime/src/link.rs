@@ -27,6 +27,8 @@ pub enum ToHost {
         hash: u64,
         /// Load it even if that content runs already.
         force: bool,
+        /// The version that this replaces failed: it is listed as quarantined.
+        quarantine: bool,
     },
     /// Calls a function by name; answered by [`FromHost::Called`].
     Call {
@@ -88,6 +90,15 @@ pub enum FromHost {
     },
     /// How loading or rolling back ended.
     Reloaded(Reloaded),
+    /// A version panicked soon after it got in; the one before should run again.
+    Failed {
+        /// Module.
+        module: String,
+        /// The version.
+        version: u32,
+        /// What happened, for people.
+        message: String,
+    },
     /// A frame of the game.
     Viewport(ViewportFrame),
     /// The answer to a call: JSON, or what went wrong.

@@ -40,6 +40,8 @@ pub enum LoaderRequest {
         artifact: Artifact,
         /// Even if that content runs already.
         force: bool,
+        /// What it replaces failed.
+        quarantine: bool,
     },
     /// Drop what a version left behind; nothing calls it any more once its calls
     /// have ended.
@@ -60,6 +62,8 @@ pub struct ReadyVersion {
     pub ticket: Option<u64>,
     /// Time it took to get here.
     pub load: Duration,
+    /// What it replaces failed.
+    pub quarantine: bool,
 }
 
 /// How often the loader looks for artifacts that were replaced by others.
@@ -94,8 +98,9 @@ impl Loader {
                     module,
                     artifact,
                     force,
+                    quarantine,
                 }) => {
-                    self.load(ticket, &module, &artifact, force);
+                    self.load(ticket, &module, &artifact, (force, quarantine));
                     self.look_at_closed();
                 }
                 Ok(LoaderRequest::Retire(left)) => retired.push(left),
@@ -124,11 +129,17 @@ impl Loader {
             .flat_map(|backend| backend.external_changes())
             .collect();
         for (module, artifact) in changes {
-            self.load(None, &module, &artifact, false);
+            self.load(None, &module, &artifact, (false, false));
         }
     }
 
-    fn load(&mut self, ticket: Option<u64>, module: &str, artifact: &Artifact, force: bool) {
+    fn load(
+        &mut self,
+        ticket: Option<u64>,
+        module: &str,
+        artifact: &Artifact,
+        (force, quarantine): (bool, bool),
+    ) {
         let start = Instant::now();
         let from = self.registry.active(module).map(|key| key.number);
         let report = |outcome, message: String| Reloaded {
@@ -154,6 +165,7 @@ impl Loader {
                     prepared,
                     ticket,
                     load: start.elapsed(),
+                    quarantine,
                 };
                 // The frame thread is gone only when the host ends.
                 let _ = self.ready.send(ready);

@@ -41,6 +41,8 @@ struct Version {
     label: String,
     hash: u64,
     state: VersionState,
+    /// It was active and failed; shown as its state once no call is in it.
+    quarantined: bool,
     pinned_by: Vec<String>,
     loaded_at_ms: u64,
     /// Names behind the function numbers of [`CallId`]s, for as long as the process
@@ -236,6 +238,7 @@ impl Registry {
             label: String::new(),
             hash: 0,
             state: VersionState::Loading,
+            quarantined: false,
             pinned_by: Vec::new(),
             loaded_at_ms: self.started.elapsed().as_millis() as u64,
             functions: Vec::new(),
@@ -272,6 +275,11 @@ impl Registry {
             version.state = VersionState::Rejected;
             version.calls.clear();
         });
+    }
+
+    /// Lists a version as one that failed.
+    pub fn quarantine(&self, module: &str, key: VersionKey) {
+        self.with_version(module, key, |version| version.quarantined = true);
     }
 
     /// Makes a loaded version the one that new calls enter; the active one before
@@ -588,7 +596,14 @@ impl Registry {
                         version: version.number,
                         label: version.label.clone(),
                         hash: format!("{:016x}", version.hash),
-                        state: version.state,
+                        state: match version.state {
+                            VersionState::Pinned | VersionState::Unloaded
+                                if version.quarantined =>
+                            {
+                                VersionState::Quarantined
+                            }
+                            state => state,
+                        },
                         active_calls: calls
                             .iter()
                             .filter(|call| call.id.version() == version.id)

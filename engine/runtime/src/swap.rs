@@ -56,6 +56,10 @@ pub struct ActiveModule {
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
     migrations: Vec<MigrationRegistration>,
+    /// When it became active.
+    since: Instant,
+    /// Whether it took the place of another one.
+    replaced: bool,
     /// Shared with the asset loader, which parses off the frame loop.
     assets: Arc<Vec<AssetRegistration>>,
 }
@@ -232,6 +236,8 @@ impl ActiveModules {
             build,
             hooks,
             migrations,
+            since: Instant::now(),
+            replaced: self.get(&module).is_some(),
             assets: Arc::new(assets),
             name: module,
         };
@@ -368,6 +374,13 @@ impl ActiveModules {
     /// The active version of a module.
     pub fn get(&self, module: &str) -> Option<&ActiveModule> {
         self.modules.iter().find(|active| active.name == module)
+    }
+
+    /// Whether a version is active since less than `limit` and another one was before it.
+    pub fn is_young(&self, version: u32, limit: Duration) -> bool {
+        self.modules.iter().any(|active| {
+            active.key.id == version && active.replaced && active.since.elapsed() < limit
+        })
     }
 
     /// Runs a stage of all modules, in the order of the config.

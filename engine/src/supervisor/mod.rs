@@ -20,6 +20,7 @@ mod status;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,7 @@ use crate::config::{Config, ModuleKind};
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
 use crate::project::Project;
+use crate::state_folder;
 use host_process::{HostEnd, HostProcess};
 pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
@@ -120,6 +122,8 @@ struct Supervisor {
     restarting: Vec<(ClientId, u64)>,
     /// Whether a person sees this in the terminal.
     with_ui: bool,
+    /// Folder of this run for what has to outlive its hosts.
+    state: PathBuf,
 }
 
 /// Runs the game until it ends; returns the exit code.
@@ -135,6 +139,9 @@ pub(crate) fn run(
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
+    let state = state_folder::create(&project.runs())
+        .into_diagnostic()
+        .wrap_err("no folder for the state of this run can be made")?;
     let mut supervisor = Supervisor {
         log: LineLog::new((!with_ui).then_some(options.log_level)),
         project,
@@ -161,6 +168,7 @@ pub(crate) fn run(
         death_problem: None,
         restarting: Vec::new(),
         with_ui,
+        state,
     };
     let end = end_signals()?;
     let ui = supervisor.start(with_ui, socket)?;
@@ -277,6 +285,8 @@ impl Supervisor {
             frame_rate: self.config.frame_rate,
             max_frames: self.options.frames,
             load_existing: self.options.no_build,
+            state: self.state.clone(),
+            rollback_within_ms: self.config.policies.rollback_within_ms(),
         };
         match HostProcess::start(self.runs, &setup, &self.messages) {
             Ok(host) => {
@@ -527,6 +537,11 @@ impl Supervisor {
                 self.reloaded(report);
                 self.answer_restart();
             }
+            FromHost::Failed {
+                module,
+                version,
+                message,
+            } => self.version_failed(&module, version, &message),
             FromHost::Viewport(frame) => {
                 self.hub
                     .broadcast(&Event::Viewport(frame), |wants| wants.viewport);

@@ -3,7 +3,7 @@
 
 mod outcomes;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ struct ModuleReloads {
     latest: Option<Built>,
     /// Artifacts that became active, oldest first, without those rolled back.
     applied: Vec<Applied>,
+    /// Content that failed; not loaded again unless somebody asks for it.
+    quarantined: HashSet<u64>,
     /// Clients that wait for the outcome of a reload they asked for.
     waiting: Vec<(ClientId, u64)>,
 }
@@ -68,7 +70,10 @@ struct Pending {
     timings: BuildTimings,
     since: Instant,
     built: Built,
+    /// It goes back to an earlier build.
     rollback: bool,
+    /// The version that failed and is rolled back, with what it did.
+    failed: Option<String>,
     waiting: Vec<(ClientId, u64)>,
 }
 
@@ -107,6 +112,7 @@ impl Reloads {
                     since: Instant::now(),
                     built,
                     rollback: false,
+                    failed: None,
                     waiting: Vec::new(),
                 };
                 self.load(pending, true)
@@ -144,6 +150,7 @@ impl Reloads {
             artifact: pending.built.artifact.clone(),
             hash: pending.built.hash,
             force,
+            quarantine: pending.failed.is_some(),
         };
         self.pending.insert(ticket, pending);
         request
@@ -180,6 +187,10 @@ impl Supervisor {
             } => {
                 let built = Built { artifact, hash };
                 self.set_build_problems(&module, problems);
+                if self.is_quarantined(&module, hash, forced) {
+                    let times = build_timings(timings, detected_at.elapsed());
+                    return self.refuse_quarantined(module, trigger, times);
+                }
                 let state = self.reloads.module(&module);
                 state.is_stuck = false;
                 state.latest = Some(built.clone());
@@ -191,6 +202,7 @@ impl Supervisor {
                     since: detected_at,
                     built,
                     rollback: false,
+                    failed: None,
                     waiting,
                 };
                 self.send_load(pending, forced);
@@ -214,6 +226,7 @@ impl Supervisor {
                     since: detected_at,
                     built: Built { artifact, hash },
                     rollback: false,
+                    failed: None,
                     waiting,
                 };
                 self.build_unchanged(pending, forced);
@@ -388,6 +401,7 @@ impl Supervisor {
                     since: Instant::now(),
                     built: Built { artifact, hash },
                     rollback: false,
+                    failed: None,
                     waiting: vec![(client, id)],
                 };
                 self.send_load(pending, true);
@@ -456,9 +470,60 @@ impl Supervisor {
             since: Instant::now(),
             built: before.built.clone(),
             rollback: true,
+            failed: None,
             waiting: vec![(client, id)],
         };
         self.send_load(pending, true);
+    }
+
+    /// A version panicked when it had just got in: the one before runs again, and the code
+    /// that failed is not loaded again until its source changes.
+    pub(super) fn version_failed(&mut self, module: &str, version: u32, what: &str) {
+        let state = self.reloads.module(module);
+        let [.., before, last] = state.applied.as_slice() else {
+            return;
+        };
+        if last.version != version {
+            return;
+        }
+        state.quarantined.insert(last.built.hash);
+        let pending = Pending {
+            module: module.to_owned(),
+            trigger: "panic".to_owned(),
+            timings: BuildTimings::default(),
+            since: Instant::now(),
+            built: before.built.clone(),
+            rollback: true,
+            failed: Some(format!("v{version} failed: {what}")),
+            waiting: Vec::new(),
+        };
+        self.send_load(pending, true);
+    }
+
+    /// Whether a build is code that failed. Somebody who asks for it gets it all the same.
+    fn is_quarantined(&mut self, module: &str, hash: u64, forced: bool) -> bool {
+        let quarantined = &mut self.reloads.module(module).quarantined;
+        if forced {
+            quarantined.remove(&hash);
+        }
+        quarantined.contains(&hash)
+    }
+
+    fn refuse_quarantined(&mut self, module: String, trigger: String, times: ReloadTimings) {
+        let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+        let status = ReloadStatus {
+            message: format!(
+                "this code failed before and is quarantined; change it, or load it all the same \
+                 with `inspector reload {module}`"
+            ),
+            module,
+            outcome: ReloadOutcome::Rejected,
+            trigger,
+            timings_ms: times,
+            ..ReloadStatus::default()
+        };
+        self.judge(&status, false);
+        self.record(status, waiting);
     }
 }
 

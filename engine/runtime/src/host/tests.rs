@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use engine_api::prelude::*;
 use inspector_protocol::input::{InputEvent, Key as WireKey};
+use inspector_protocol::status::VersionState;
 use inspector_protocol::viewport::ViewportFrame;
 
 use super::*;
@@ -79,6 +80,7 @@ struct Options {
     max_frames: Option<u64>,
     queue: usize,
     wait_for_modules: bool,
+    rollback_within: Duration,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             max_frames: None,
             queue: 100_000,
             wait_for_modules: true,
+            rollback_within: Duration::ZERO,
         }
     }
 }
@@ -113,6 +116,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         max_frames: options.max_frames,
         wait_for_modules: options.wait_for_modules,
         shared: None,
+        rollback_within: options.rollback_within,
     };
     let thread = std::thread::spawn(move || {
         let host = Host::start(config, inbox, outbox).unwrap();
@@ -176,6 +180,7 @@ impl Running {
             artifact: name.into(),
             hash: 0,
             force: false,
+            quarantine: false,
         });
         self.wait_for("end of the reload", |message| match message {
             FromHost::Reloaded(report) if report.ticket == Some(77) => Some(report),
@@ -549,6 +554,7 @@ fn a_supervisor_that_does_not_read_stops_no_frame_and_still_hears_the_end() {
         max_frames: Some(300),
         queue: 1,
         wait_for_modules: false,
+        rollback_within: Duration::ZERO,
     };
     let host = run(&fake, Path::new("no assets"), options);
     for _ in 0..50 {
@@ -585,4 +591,56 @@ fn a_host_whose_supervisor_is_gone_ends() {
     drop(host.to);
     drop(host.from);
     host.thread.join().unwrap();
+}
+
+#[test]
+fn a_panic_of_a_young_version_is_reported_as_its_failure() {
+    let fake = FakeBackend::new(&[("one", one), ("breaking", breaking)]);
+    let options = Options {
+        rollback_within: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let host = run(&fake, Path::new("no assets"), options);
+    host.load("one");
+    host.load("breaking");
+    let (version, message) = host.wait_for("failure", |message| match message {
+        FromHost::Failed {
+            version, message, ..
+        } => Some((version, message)),
+        _ => None,
+    });
+    assert_eq!(version, 2);
+    assert!(message.contains("out of cheese"), "{message}");
+    // The supervisor has the one before loaded again.
+    host.send(ToHost::Load {
+        ticket: 78,
+        module: "game".into(),
+        artifact: "one".into(),
+        hash: 0,
+        force: true,
+        quarantine: true,
+    });
+    let status = host.wait_for_snapshot("quarantine", |snapshot| {
+        snapshot.modules[0].active == Some(3)
+            && snapshot.modules[0].versions[1].state == VersionState::Quarantined
+    });
+    assert_eq!(status.modules[0].versions[1].version, 2);
+    host.finish();
+}
+
+#[test]
+fn a_first_version_that_panics_has_nothing_to_go_back_to() {
+    let fake = FakeBackend::new(&[("breaking", breaking)]);
+    let options = Options {
+        rollback_within: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let host = run(&fake, Path::new("no assets"), options);
+    host.load("breaking");
+    host.wait_for("the pause", |message| match message {
+        FromHost::Failed { .. } => panic!("nothing to go back to"),
+        FromHost::Log { message, .. } => message.contains("paused until").then_some(()),
+        _ => None,
+    });
+    host.finish();
 }

@@ -43,6 +43,7 @@ fn messages_to_the_host_arrive_as_they_were_sent() {
             artifact: "/a b/libgäme.so".into(),
             hash: 1 << 63,
             force: true,
+            quarantine: true,
         },
         ToHost::Call {
             id: 7,

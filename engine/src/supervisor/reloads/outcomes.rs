@@ -83,6 +83,12 @@ impl Supervisor {
             };
             module.applied.push(now);
             status.message = format!("{what} runs again as v{version}");
+            if let Some(failed) = &pending.failed {
+                status.message = format!(
+                    "{failed}; {}; the code that failed is not loaded again until it changes",
+                    status.message
+                );
+            }
             let line = format!("Module '{}' rolled back: {}", status.module, status.message);
             self.log_about(LogLevel::Info, &status.module, line);
             return;
@@ -97,7 +103,7 @@ impl Supervisor {
 
     /// Says what is wrong with a load, and keeps it among the problems while it is what the
     /// sources say.
-    fn judge(&mut self, status: &ReloadStatus, is_rollback: bool) {
+    pub(super) fn judge(&mut self, status: &ReloadStatus, is_rollback: bool) {
         let name = status.module.as_str();
         let is_active = self.reloads.active(name).is_some();
         let module = self.reloads.module(name);
