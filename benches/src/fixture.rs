@@ -157,6 +157,7 @@ impl LinkedHost {
             wait_for_modules: false,
             shared: None,
             rollback_within: Duration::ZERO,
+            checkpoints: None,
         };
         let host = Host::start(config, inbox, outbox)?;
         let mut linked = Self {
@@ -186,6 +187,8 @@ impl LinkedHost {
             artifact: self.module.into(),
             hash: self.loads,
             force: true,
+            quarantine: false,
+            restore: false,
         };
         // Full or closed shows as a version that does not come.
         let _ = self.requests.try_send(request);

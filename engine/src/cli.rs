@@ -70,6 +70,9 @@ struct RunArguments {
     /// Watch for artifacts that others build instead of building
     #[arg(long)]
     no_build: bool,
+    /// Go on with the last checkpoint of the last run
+    #[arg(long)]
+    resume: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -143,6 +146,7 @@ fn run(arguments: RunArguments) -> ExitCode {
         seconds: arguments.seconds,
         log_level: arguments.log_level,
         no_build: arguments.no_build,
+        resume: arguments.resume,
     };
     match supervisor::run(project, config, options, socket) {
         Ok(code) => code,

@@ -4,14 +4,14 @@
 //! supervisor. When that breaks, the host ends.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use engine_native::{NativeBackend, NativeModule};
 use engine_runtime::backend::Backend;
-use engine_runtime::host::{Host, HostConfig};
+use engine_runtime::host::{CheckpointConfig, Host, HostConfig};
 use engine_runtime::link::{FromHost, ToHost};
 use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,17 @@ pub(crate) struct HostSetup {
     pub(crate) state: PathBuf,
     /// A version that panics so soon after it got in has failed, in ms.
     pub(crate) rollback_within_ms: u64,
+    /// Time between two checkpoints, in ms; 0 for none but at swaps and at the end.
+    pub(crate) checkpoint_every_ms: u64,
+    /// How many of them are kept.
+    pub(crate) checkpoints_kept: usize,
+    /// The run whose last checkpoint this host goes on with.
+    pub(crate) resume: Option<PathBuf>,
+}
+
+/// Folder of the checkpoints of a run.
+fn checkpoints_of(run: &Path) -> PathBuf {
+    run.join("checkpoints")
 }
 
 /// Messages that may wait in each direction; when full, the game goes on.
@@ -97,6 +108,12 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         wait_for_modules: true,
         shared: Some(setup.state.join("shared")),
         rollback_within: Duration::from_millis(setup.rollback_within_ms),
+        checkpoints: Some(CheckpointConfig {
+            folder: checkpoints_of(&setup.state),
+            kept: setup.checkpoints_kept,
+            every: Duration::from_millis(setup.checkpoint_every_ms),
+            resume: setup.resume.as_deref().map(checkpoints_of),
+        }),
     };
     Host::start(config, received, outbox)?.run();
     let _ = writer.join();

@@ -3,10 +3,12 @@
 //! Results go to standard output as JSON, everything else to standard error as
 //! `error: ...`. A closed pipe is no error.
 
+use std::fs;
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use inspector_protocol::message::{Answer, Event, Request, Subscription};
+use inspector_protocol::message::{Answer, Event, Request, Subscription, WorldAct};
 use inspector_protocol::status::ReloadStatus;
 use serde::Serialize;
 
@@ -60,6 +62,22 @@ pub enum InspectorCommand {
     Reload {
         /// Module.
         module: String,
+    },
+    /// Print the world as a scene (RON), or write it to a file.
+    Save {
+        /// File; standard output without it.
+        file: Option<PathBuf>,
+    },
+    /// Replace the game's entities and resources by those of a scene.
+    Load {
+        /// A scene as `save` writes it.
+        file: PathBuf,
+    },
+    /// Print the values of removed fields that are kept, as JSON.
+    Limbo {
+        /// Forget them instead: those of one type (by its path), or all.
+        #[arg(long, value_name = "TYPE", num_args = 0..=1, default_missing_value = "")]
+        clear: Option<String>,
     },
     /// Go back to the version before and print how it went as JSON.
     Rollback {
@@ -210,6 +228,22 @@ fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
             }
         }
         InspectorCommand::Logs { follow } => logs(link, follow),
+        InspectorCommand::Save { file } => save(link, file.as_deref()),
+        InspectorCommand::Load { file } => {
+            let text = fs::read_to_string(&file).map_err(|error| {
+                CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+            })?;
+            let name = file.display().to_string();
+            world(link, WorldAct::Load { name, text }).and_then(|json| print_line(&json))
+        }
+        InspectorCommand::Limbo { clear: None } => match ask(link, Request::Status { id: ID })? {
+            Answer::Status(status) => print_pretty(&status.world.limbo),
+            other => Err(unexpected(&other)),
+        },
+        InspectorCommand::Limbo { clear: Some(path) } => {
+            let act = WorldAct::ClearLimbo(Some(path).filter(|path| !path.is_empty()));
+            world(link, act).and_then(|json| print_line(&json))
+        }
         InspectorCommand::Reload { module } => {
             reloaded(ask(link, Request::Reload { id: ID, module })?)
         }
@@ -221,6 +255,25 @@ fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
                 state,
             },
         )?),
+    }
+}
+
+/// Has something done to the world; the answer is JSON.
+fn world(link: &Link, act: WorldAct) -> Result<String, CommandError> {
+    match ask(link, Request::World { id: ID, act })? {
+        Answer::Value(json) => Ok(json),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn save(link: &Link, file: Option<&Path>) -> Result<(), CommandError> {
+    let json = world(link, WorldAct::Save)?;
+    let scene: String = serde_json::from_str(&json).map_err(CommandError::Json)?;
+    match file {
+        None => print_line(scene.trim_end()),
+        Some(file) => fs::write(file, scene).map_err(|error| {
+            CommandError::Failed(format!("{} cannot be written: {error}", file.display()))
+        }),
     }
 }
 

@@ -283,7 +283,7 @@ fn inspector_commands_print_json_and_exit_as_documented() {
         (&["twice", "-4"], "-8\n", 0, ""),
         (&["words"], "\"one two\"\n", 0, ""),
         (&["arm_nothing"], "", 1, "no function `arm_nothing`"),
-        (&["twice"], "", 1, "takes 1 arguments, got 0"),
+        (&["twice"], "", 1, "takes 1 argument, got 0"),
         (&["twice", "\"x\""], "", 1, "argument 1"),
         (&["twice", "(("], "", 1, "RON"),
         (&["fail"], "", 1, "this function fails"),

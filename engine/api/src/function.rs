@@ -18,7 +18,7 @@ use crate::value::{FromValue, IntoValue, Value, ValueError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// The wrong number of arguments.
-    #[error("takes {expected} arguments, got {found}")]
+    #[error("takes {expected} argument{}, got {found}", if *.expected == 1 { "" } else { "s" })]
     ArgumentCount {
         /// How many it takes.
         expected: usize,

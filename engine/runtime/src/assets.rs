@@ -202,11 +202,9 @@ impl AssetLoader {
         column: u32,
         message: &str,
     ) {
-        let place = if line > 0 {
-            format!("{shown}:{line}:{column}")
-        } else {
-            shown.to_owned()
-        };
+        // What is wrong with the whole file is at its beginning.
+        let (line, column) = (line.max(1), column.max(1));
+        let place = format!("{shown}:{line}:{column}");
         self.outbox
             .warn(format!("{place}: {message}; the last good value stays"));
         let problem = Problem {

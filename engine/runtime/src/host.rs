@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 use engine_api::bevy_ecs::world::World;
@@ -21,23 +21,30 @@ use engine_api::state::StateKind;
 use engine_api::time::Time;
 use engine_api::value::Value;
 use engine_api::viewport::Viewport;
-use inspector_protocol::message::LogLevel;
-use inspector_protocol::status::{ComponentCount, Problem, ReloadOutcome, Severity, WorldStatus};
+use inspector_protocol::message::{LogLevel, WorldAct};
+use inspector_protocol::status::{
+    ComponentCount, LimboStatus, Problem, ReloadOutcome, Severity, WorldStatus,
+};
 use inspector_protocol::wire::MAX_FRAME;
 
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::{Artifact, Backend};
 use crate::call::CallId;
+use crate::checkpoint::{self, Capture, Checkpoint, Meta, ModuleMeta, Reason, RestoreReport};
+use crate::keeper::{Keeper, KeeperRequest, ReadBack};
 use crate::link::{FromHost, Reloaded, ToHost};
-use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
+use crate::loader::{Drain, LoadOptions, Loader, LoaderRequest, ReadyVersion};
 use crate::registry::{EnteredCall, Registry, VersionKey};
 use crate::runner::SystemFault;
+use crate::scene;
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
 use crate::swap::{ActiveModules, PreparedVersion, Swapped};
 use crate::telemetry::{Board, Observatory};
 use crate::workers::Workers;
 use crate::{call, convert, panic};
+
+pub use crate::keeper::CheckpointConfig;
 
 /// What a host needs to know.
 pub struct HostConfig {
@@ -58,6 +65,8 @@ pub struct HostConfig {
     /// A version that panics within this time after it replaced another one has failed;
     /// see [`FromHost::Failed`]. Zero for never.
     pub rollback_within: Duration,
+    /// How checkpoints are kept; `None` for not at all.
+    pub checkpoints: Option<CheckpointConfig>,
 }
 
 /// Where everything a host has to say goes. Cheap to clone; usable on any thread.
@@ -197,6 +206,28 @@ impl Easel {
     }
 }
 
+/// The frame thread's side of the checkpoint thread.
+struct Checkpoints {
+    requests: Sender<KeeperRequest>,
+    read: Receiver<ReadBack>,
+    every: Duration,
+    last: Instant,
+    resume: Resume,
+}
+
+/// What becomes of the state of an earlier run.
+enum Resume {
+    /// Nothing: the game begins, or has begun.
+    No,
+    /// It is being read.
+    Reading,
+    /// It waits for all modules.
+    Ready(Box<Checkpoint>),
+}
+
+/// Captures that may wait to be written; when they do, the next one is left out.
+const CAPTURES: usize = 2;
+
 /// A game: its world and everything that runs in it. Lives on the frame thread.
 pub struct Host {
     world: World,
@@ -219,6 +250,11 @@ pub struct Host {
     rollback_within: Duration,
     /// Versions that were reported as failed.
     failed: HashSet<u32>,
+    checkpoints: Option<Checkpoints>,
+    /// A version that waits for the frame after the one that made a checkpoint for it.
+    next_version: Option<ReadyVersion>,
+    /// Rollbacks whose state is being read.
+    restoring: Vec<(u32, Reloaded)>,
     waiting: Vec<String>,
     viewport_size: (u16, u16),
     viewport_wanted: bool,
@@ -290,6 +326,29 @@ impl Host {
         let telemetry = move || tell(observatory, &stopped, &to, &shown);
         spawn("telemetry", Box::new(telemetry))?;
 
+        let checkpoints = config.checkpoints.map(|config| {
+            let (requests, to_keeper) = bounded(CAPTURES);
+            let (read, from_keeper) = unbounded();
+            let checkpoints = Checkpoints {
+                requests,
+                read: from_keeper,
+                every: config.every,
+                last: Instant::now(),
+                resume: match config.resume {
+                    Some(_) => Resume::Reading,
+                    None => Resume::No,
+                },
+            };
+            let keeper = Keeper {
+                config,
+                requests: to_keeper,
+                read,
+                board: board.clone(),
+                outbox: outbox.clone(),
+            };
+            spawn("checkpoint", Box::new(move || keeper.run())).map(|()| checkpoints)
+        });
+        let checkpoints = checkpoints.transpose()?;
         let step = Duration::from_secs(1) / config.frame_rate.max(1);
         let mut world = World::new();
         // Registered from here, so that the component table points into the engine.
@@ -322,6 +381,9 @@ impl Host {
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
             failed: HashSet::new(),
+            checkpoints,
+            next_version: None,
+            restoring: Vec::new(),
             waiting: if config.wait_for_modules {
                 waiting.collect()
             } else {
@@ -358,7 +420,7 @@ impl Host {
         let mut last_start = next;
         while !self.ended {
             let start = Instant::now();
-            if self.waiting.is_empty() && self.starting.is_empty() {
+            if self.waiting.is_empty() && self.starting.is_empty() && !self.is_resuming() {
                 self.frame(start - last_start);
                 if self.max_frames.is_some_and(|max| self.frame >= max) {
                     break;
@@ -444,9 +506,22 @@ impl Host {
         {
             self.handle(message);
         }
-        while let Ok(ready) = self.ready_versions.try_recv() {
+        if let Some(ready) = self.next_version.take() {
             self.swap(ready);
         }
+        while self.next_version.is_none()
+            && let Ok(ready) = self.ready_versions.try_recv()
+        {
+            // What the running version leaves is kept first, and the swap gets a frame of
+            // its own.
+            let key = ready.prepared.key;
+            if self.checkpoint(Reason::Swap, Some(key.id)) {
+                self.next_version = Some(ready);
+            } else {
+                self.swap(ready);
+            }
+        }
+        self.take_state_read();
         while let Ok(asset) = self.ready_assets.try_recv() {
             let active = self
                 .modules
@@ -469,6 +544,12 @@ impl Host {
         for (module, _) in started {
             self.start_module(&module);
         }
+        let is_due = |checkpoints: &Checkpoints| {
+            !checkpoints.every.is_zero() && checkpoints.last.elapsed() >= checkpoints.every
+        };
+        if self.checkpoints.as_ref().is_some_and(is_due) {
+            self.checkpoint(Reason::Interval, None);
+        }
         if self.last_housekeeping.elapsed() >= HOUSEKEEPING {
             self.last_housekeeping = Instant::now();
             self.keep_house();
@@ -481,6 +562,7 @@ impl Host {
             ticket,
             load,
             quarantine,
+            restore,
         } = ready;
         let PreparedVersion { module, key, .. } = &prepared;
         let (module, key) = (module.clone(), *key);
@@ -550,7 +632,31 @@ impl Host {
                 report.message = message;
             }
         }
+        if restore && report.to.is_some() {
+            return self.read_state(report);
+        }
         self.outbox.reloaded(report);
+    }
+
+    /// Has the state read that was there before the version got in that a rollback has just
+    /// replaced. The rollback is answered when that is done.
+    fn read_state(&mut self, mut report: Reloaded) {
+        let version = report
+            .from
+            .and_then(|from| self.registry.id_of(&report.module, from));
+        let request = version.map(|before| KeeperRequest::Read { before });
+        let sent = match (&self.checkpoints, request) {
+            (Some(checkpoints), Some(request)) => checkpoints.requests.try_send(request).is_ok(),
+            _ => false,
+        };
+        match version.filter(|_| sent) {
+            Some(version) => self.restoring.push((version, report)),
+            None => {
+                report.message =
+                    "the code alone: no checkpoint of that moment can be read now".to_owned();
+                self.outbox.reloaded(report);
+            }
+        }
     }
 
     fn use_assets(&self, module: &str) {
@@ -572,6 +678,7 @@ impl Host {
                 hash,
                 force,
                 quarantine,
+                restore,
             } => {
                 let artifact = Artifact {
                     path: artifact,
@@ -581,8 +688,11 @@ impl Host {
                     ticket: Some(ticket),
                     module,
                     artifact,
-                    force,
-                    quarantine,
+                    options: LoadOptions {
+                        force,
+                        quarantine,
+                        restore,
+                    },
                 };
                 let _ = self.loader.send(request);
             }
@@ -592,6 +702,10 @@ impl Host {
                 function,
                 args,
             } => self.call(id, &module, &function, &args),
+            ToHost::World { id, act } => {
+                let result = self.act(act);
+                self.outbox.deliver(FromHost::Called { id, result });
+            }
             ToHost::FilesChanged(files) => {
                 let _ = self.asset_loader.send(AssetRequest::Changed(files));
             }
@@ -665,8 +779,227 @@ impl Host {
         }
     }
 
+    /// Does something to the world as a whole; the result is JSON.
+    fn act(&mut self, act: WorldAct) -> Result<String, String> {
+        match act {
+            WorldAct::ClearLimbo(type_path) => {
+                let before = self.book.limbo.fields().len();
+                self.book.limbo.clear(type_path.as_deref());
+                let cleared = before - self.book.limbo.fields().len();
+                if let (0, Some(path)) = (cleared, type_path) {
+                    return Err(format!("nothing of a type `{path}` is in limbo"));
+                }
+                Ok(cleared.to_string())
+            }
+            WorldAct::Save => {
+                let (world, book) = (&self.world, &self.book);
+                let scene = panic::guard(|| scene::save(world, book))
+                    .map_err(|report| format!("a value panicked: {}", report.summary()))?;
+                for lost in &scene.lost {
+                    self.outbox.warn(format!(
+                        "{} values of `{}` are not in the scene: {}",
+                        lost.values, lost.type_path, lost.reason
+                    ));
+                }
+                to_json(Ok(Value::Str(scene.text)))
+            }
+            WorldAct::Load { name, text } => self.load_scene(&name, &text),
+        }
+    }
+
+    /// Whether the state of an earlier run is still to come.
+    fn is_resuming(&self) -> bool {
+        self.checkpoints
+            .as_ref()
+            .is_some_and(|checkpoints| !matches!(checkpoints.resume, Resume::No))
+    }
+
+    /// Captures the world for the checkpoint thread; `false` if there is nothing to keep yet
+    /// or the thread is behind.
+    fn checkpoint(&mut self, reason: Reason, before: Option<u32>) -> bool {
+        if self.frame == 0 || self.is_resuming() {
+            return false;
+        }
+        let Some(checkpoints) = self.checkpoints.as_mut() else {
+            return false;
+        };
+        checkpoints.last = Instant::now();
+        if checkpoints.requests.is_full() && reason == Reason::Interval {
+            return false;
+        }
+        let start = Instant::now();
+        let versions = self.registry.active_versions().into_iter();
+        let modules = versions.map(|(name, version, label, hash)| ModuleMeta {
+            name,
+            version,
+            label,
+            hash,
+            artifact: None,
+            state: None,
+        });
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let time = self.world.get_resource::<Time>();
+        let meta = Meta {
+            modules: modules.collect(),
+            frame: self.frame,
+            elapsed: time.map_or(Duration::ZERO, Time::elapsed),
+            saved_at_ms: since_epoch.map_or(0, |since| since.as_millis() as u64),
+            reason,
+        };
+        let (world, book) = (&self.world, &self.book);
+        let capture = match panic::guard(|| Capture::take(world, book, meta)) {
+            Ok(capture) => Box::new(capture),
+            Err(report) => {
+                self.outbox.error(format!(
+                    "no checkpoint was made, a value panicked: {}",
+                    report.summary()
+                ));
+                return false;
+            }
+        };
+        let request = KeeperRequest::Write {
+            capture,
+            took: start.elapsed(),
+            reason,
+            before,
+        };
+        checkpoints.requests.try_send(request).is_ok()
+    }
+
+    /// Takes checkpoints that were read: of an earlier run, or of a rollback.
+    fn take_state_read(&mut self) {
+        while let Some(read) = self
+            .checkpoints
+            .as_ref()
+            .and_then(|checkpoints| checkpoints.read.try_recv().ok())
+        {
+            match (read.before, read.result) {
+                (None, Ok(checkpoint)) => self.set_resume(Resume::Ready(checkpoint)),
+                (None, Err(why)) => {
+                    self.outbox.warn(format!(
+                        "the game begins anew, nothing to go on with: {why}"
+                    ));
+                    self.set_resume(Resume::No);
+                    self.start_all();
+                }
+                (Some(version), result) => {
+                    let restored = result.and_then(|checkpoint| self.restore(&checkpoint));
+                    self.rolled_back(version, restored);
+                }
+            }
+        }
+        if !self.waiting.is_empty() || !self.starting.is_empty() {
+            return;
+        }
+        let Some(checkpoints) = self.checkpoints.as_mut() else {
+            return;
+        };
+        if !matches!(checkpoints.resume, Resume::Ready(_)) {
+            return;
+        }
+        let Resume::Ready(checkpoint) = std::mem::replace(&mut checkpoints.resume, Resume::No)
+        else {
+            return;
+        };
+        match self.restore(&checkpoint) {
+            Ok(text) => {
+                self.frame = checkpoint.meta.frame;
+                let step = self.period();
+                self.world.insert_resource(checkpoint.meta.clock(step));
+                self.outbox.info(format!(
+                    "Resumed from the checkpoint of frame {}: {text}",
+                    checkpoint.meta.frame
+                ));
+            }
+            Err(why) => {
+                self.outbox.error(format!(
+                    "the game begins anew, its last checkpoint does not fit: {why}"
+                ));
+                self.start_all();
+            }
+        }
+    }
+
+    fn set_resume(&mut self, resume: Resume) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.resume = resume;
+        }
+    }
+
+    /// Puts a checkpoint into the world; says what came back.
+    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<String, String> {
+        let (world, book) = (&mut self.world, &mut self.book);
+        let report = panic::guard(|| checkpoint::restore(world, book, checkpoint))
+            .map_err(|report| report.summary())?
+            .map_err(|error| error.to_string())?;
+        self.after_restore(&report)
+    }
+
+    fn after_restore(&mut self, report: &RestoreReport) -> Result<String, String> {
+        self.modules.renew_systems(&mut self.world)?;
+        for panicked in &report.panics {
+            self.outbox.warn(format!(
+                "a value panicked while it was replaced: {panicked}"
+            ));
+        }
+        if !report.unknown.is_empty() {
+            self.outbox.warn(format!(
+                "values of types that nobody registers are kept in limbo: {}",
+                report.unknown.join(", ")
+            ));
+        }
+        Ok(format!(
+            "{} entities, {} resources",
+            report.entities, report.resources
+        ))
+    }
+
+    /// The state of a rollback is back, or is not.
+    fn rolled_back(&mut self, version: u32, restored: Result<String, String>) {
+        let Some(index) = self
+            .restoring
+            .iter()
+            .position(|(waiting, _)| *waiting == version)
+        else {
+            return;
+        };
+        let (_, mut report) = self.restoring.swap_remove(index);
+        report.message = match restored {
+            Ok(text) => format!("with the state of that moment: {text}"),
+            Err(why) => format!("the code alone, the state of that moment is not back: {why}"),
+        };
+        self.outbox.reloaded(report);
+    }
+
+    /// Runs the `Startup` of all modules, which an earlier run should have made unnecessary.
+    fn start_all(&mut self) {
+        let modules: Vec<String> = self.registry.module_names();
+        for module in modules {
+            if self.modules.get(&module).is_some() {
+                self.start_module(&module);
+            }
+        }
+    }
+
+    /// Replaces the world by a scene; the result is JSON.
+    fn load_scene(&mut self, name: &str, text: &str) -> Result<String, String> {
+        let (world, book) = (&mut self.world, &mut self.book);
+        let report = panic::guard(|| scene::load(text, world, book))
+            .map_err(|report| report.summary())?
+            .map_err(|error| {
+                format!("{name}:{}:{}: {}", error.line, error.column, error.message)
+            })?;
+        let text = self.after_restore(&report)?;
+        to_json(Ok(Value::Str(text)))
+    }
+
     /// Runs a module's `Startup`; frames no longer wait for it.
     fn start_module(&mut self, module: &str) {
+        if self.is_resuming() {
+            // The state of an earlier run comes instead.
+            self.waiting.retain(|waiting| waiting != module);
+            return;
+        }
         let mut faults = Vec::new();
         self.modules.start(module, &mut self.world, &mut faults);
         self.report(faults);
@@ -764,6 +1097,7 @@ impl Host {
     /// code, so the world goes first, then what versions registered, then their code
     /// (with the process).
     fn finish(mut self) {
+        self.checkpoint(Reason::Exit, None);
         self.modules.clear(&mut self.world);
         let dropped = panic::guard(|| drop(std::mem::take(&mut self.world)));
         if let Err(report) = dropped {
@@ -775,6 +1109,9 @@ impl Host {
         self.telemetry_stop.store(true, Ordering::Relaxed);
         let _ = self.loader.send(LoaderRequest::Stop);
         let _ = self.asset_loader.send(AssetRequest::Stop);
+        if let Some(checkpoints) = &self.checkpoints {
+            let _ = checkpoints.requests.send(KeeperRequest::Stop);
+        }
         // Unblocks a loader that has a version for a frame that will not come.
         drop((self.ready_versions, self.ready_assets));
         for thread in self.threads {
@@ -855,6 +1192,15 @@ fn world_status(world: &World, book: &StateBook) -> WorldStatus {
         .sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
     status.resources.sort();
     status.entities = state::game_entities(world);
+    let limbo = book.limbo.fields().iter();
+    status.limbo = limbo
+        .map(|field| LimboStatus {
+            type_path: field.type_path.clone(),
+            field: field.field.clone(),
+            entities: field.entities as u64,
+            bytes: field.bytes as u64,
+        })
+        .collect();
     status
 }
 

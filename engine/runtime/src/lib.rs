@@ -12,6 +12,9 @@
 //! | [`swap`] | making a prepared version the active one | frame |
 //! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
 //! | [`rebuild`] | moving all of a world into a fresh one | frame |
+//! | [`checkpoint`] | the world in a file, and back | frame, then any |
+//! | `keeper` | writing and reading checkpoints | checkpoint |
+//! | [`scene`] | the world as text to read and edit, and back | frame |
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
@@ -23,10 +26,12 @@
 pub mod assets;
 pub mod backend;
 pub mod call;
+pub mod checkpoint;
 mod convert;
 pub mod data;
 mod fence;
 pub mod host;
+mod keeper;
 pub mod limbo;
 pub mod link;
 pub mod loader;
@@ -37,6 +42,7 @@ pub mod panic;
 pub mod rebuild;
 pub mod registry;
 pub mod runner;
+pub mod scene;
 pub mod shared;
 pub mod state;
 pub mod swap;

@@ -15,6 +15,9 @@ use crate::data::Data;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limbo {
     types: HashMap<String, HashMap<u64, Vec<(String, Data)>>>,
+    /// What [`Limbo::fields`] says; counted when something changes.
+    #[serde(skip)]
+    fields: Vec<LimboField>,
 }
 
 /// What a migration does to limbo.
@@ -96,7 +99,13 @@ impl Limbo {
             parts.retain(|(part, _)| *part != path);
             parts.push((path, data));
         }
+        self.settle();
+    }
+
+    /// After a change: no empty maps, new figures.
+    fn settle(&mut self) {
         self.types.retain(|_, entities| !entities.is_empty());
+        self.fields = self.count();
     }
 
     /// Forgets what belongs to entities that are gone. Costs a look-up per entity kept.
@@ -104,7 +113,7 @@ impl Limbo {
         for entities in self.types.values_mut() {
             entities.retain(|bits, _| Entity::try_from_bits(*bits).is_some_and(&is_alive));
         }
-        self.types.retain(|_, entities| !entities.is_empty());
+        self.settle();
     }
 
     /// Forgets everything of a type, or everything.
@@ -113,10 +122,15 @@ impl Limbo {
             Some(path) => drop(self.types.remove(path)),
             None => self.types.clear(),
         }
+        self.settle();
     }
 
-    /// What is kept, by type and field, sorted.
-    pub fn fields(&self) -> Vec<LimboField> {
+    /// What is kept, by type and field, sorted. Costs nothing.
+    pub fn fields(&self) -> &[LimboField] {
+        &self.fields
+    }
+
+    fn count(&self) -> Vec<LimboField> {
         let mut found: Vec<LimboField> = Vec::new();
         for (type_path, entities) in &self.types {
             let mut fields: HashMap<&str, (usize, usize)> = HashMap::new();
@@ -158,8 +172,10 @@ mod tests {
         changes.add("Health", entity(2), "name".into(), Data::Text("Ann".into()));
         limbo.apply(changes);
         let sizes = |limbo: &Limbo| -> Vec<(String, usize)> {
-            let fields = limbo.fields().into_iter();
-            fields.map(|field| (field.field, field.entities)).collect()
+            let fields = limbo.fields().iter();
+            fields
+                .map(|field| (field.field.clone(), field.entities))
+                .collect()
         };
         assert_eq!(sizes(&limbo), [("armor".into(), 2), ("name".into(), 1)]);
         assert_eq!(limbo.get("Health", entity(2), "armor"), Some(&Data::Int(6)));

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use inspector_protocol::input::InputEvent;
-use inspector_protocol::message::LogLevel;
+use inspector_protocol::message::{LogLevel, WorldAct};
 use inspector_protocol::status::{
     CallStatus, FrameStatus, ModuleStatus, Problem, ReloadOutcome, WorldStatus,
 };
@@ -29,6 +29,8 @@ pub enum ToHost {
         force: bool,
         /// The version that this replaces failed: it is listed as quarantined.
         quarantine: bool,
+        /// The state from before the version that this replaces comes back with it.
+        restore: bool,
     },
     /// Calls a function by name; answered by [`FromHost::Called`].
     Call {
@@ -40,6 +42,13 @@ pub enum ToHost {
         function: String,
         /// Arguments, each a RON value.
         args: Vec<String>,
+    },
+    /// Does something to the world as a whole; answered by [`FromHost::Called`].
+    World {
+        /// Comes back in the answer.
+        id: u64,
+        /// What.
+        act: WorldAct,
     },
     /// Files changed that may be assets.
     FilesChanged(Vec<PathBuf>),

@@ -38,10 +38,8 @@ pub enum LoaderRequest {
         module: String,
         /// The file.
         artifact: Artifact,
-        /// Even if that content runs already.
-        force: bool,
-        /// What it replaces failed.
-        quarantine: bool,
+        /// How.
+        options: LoadOptions,
     },
     /// Drop what a version left behind; nothing calls it any more once its calls
     /// have ended.
@@ -54,6 +52,17 @@ pub enum LoaderRequest {
     Stop,
 }
 
+/// How a version is loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Even if that content runs already.
+    pub force: bool,
+    /// The version it replaces failed.
+    pub quarantine: bool,
+    /// The state from before that version comes back with it.
+    pub restore: bool,
+}
+
 /// A prepared version on its way to the frame thread.
 pub struct ReadyVersion {
     /// The version.
@@ -62,8 +71,10 @@ pub struct ReadyVersion {
     pub ticket: Option<u64>,
     /// Time it took to get here.
     pub load: Duration,
-    /// What it replaces failed.
+    /// The version it replaces failed.
     pub quarantine: bool,
+    /// The state from before that version comes back with it.
+    pub restore: bool,
 }
 
 /// How often the loader looks for artifacts that were replaced by others.
@@ -97,10 +108,9 @@ impl Loader {
                     ticket,
                     module,
                     artifact,
-                    force,
-                    quarantine,
+                    options,
                 }) => {
-                    self.load(ticket, &module, &artifact, (force, quarantine));
+                    self.load(ticket, &module, &artifact, options);
                     self.look_at_closed();
                 }
                 Ok(LoaderRequest::Retire(left)) => retired.push(left),
@@ -129,7 +139,7 @@ impl Loader {
             .flat_map(|backend| backend.external_changes())
             .collect();
         for (module, artifact) in changes {
-            self.load(None, &module, &artifact, (false, false));
+            self.load(None, &module, &artifact, LoadOptions::default());
         }
     }
 
@@ -138,7 +148,7 @@ impl Loader {
         ticket: Option<u64>,
         module: &str,
         artifact: &Artifact,
-        (force, quarantine): (bool, bool),
+        options: LoadOptions,
     ) {
         let start = Instant::now();
         let from = self.registry.active(module).map(|key| key.number);
@@ -159,13 +169,14 @@ impl Loader {
                 .outbox
                 .reloaded(report(ReloadOutcome::LoadError, message));
         };
-        match self.prepare(backend, module, artifact, force) {
+        match self.prepare(backend, module, artifact, options.force) {
             Ok(prepared) => {
                 let ready = ReadyVersion {
                     prepared,
                     ticket,
                     load: start.elapsed(),
-                    quarantine,
+                    quarantine: options.quarantine,
+                    restore: options.restore,
                 };
                 // The frame thread is gone only when the host ends.
                 let _ = self.ready.send(ready);

@@ -438,6 +438,18 @@ impl Registry {
             .flatten()
     }
 
+    /// The active version of each module: name, number, label and content hash.
+    pub fn active_versions(&self) -> Vec<(String, u32, String, u64)> {
+        let modules = self.lock();
+        let active = modules.iter().filter_map(|module| {
+            let mut versions = module.versions.iter();
+            let version = versions.find(|version| version.state == VersionState::Active)?;
+            let (number, label) = (version.number, version.label.clone());
+            Some((module.name.clone(), number, label, version.hash))
+        });
+        active.collect()
+    }
+
     /// The active version of a module.
     pub fn active(&self, module: &str) -> Option<VersionKey> {
         let mut modules = self.lock();
@@ -449,6 +461,14 @@ impl Registry {
             id: version.id,
             number: version.number,
         })
+    }
+
+    /// Process-wide id of a version by its number.
+    pub fn id_of(&self, module: &str, number: u32) -> Option<u32> {
+        let mut modules = self.lock();
+        let versions = &find(&mut modules, module)?.versions;
+        let version = versions.iter().find(|version| version.number == number)?;
+        Some(version.id)
     }
 
     /// The last number given to a version of a module.

@@ -421,6 +421,21 @@ impl StateBook {
         })
     }
 
+    /// All types that modules registered so far, by kind and path: identity in the world,
+    /// schema (with the path), module, and how code that stays mapped knows them.
+    pub(crate) fn known_types(&self) -> Vec<(StateKind, TypeId, &Schema, &str, KeptType)> {
+        let mut types: Vec<_> = self
+            .types
+            .iter()
+            .map(|((kind, _), known)| {
+                let module = known.module.as_str();
+                (*kind, known.stored, &known.schema, module, known.kept)
+            })
+            .collect();
+        types.sort_by_key(|(kind, _, schema, ..)| (kind.name(), &schema.path));
+        types
+    }
+
     /// Short names of all components with values, and of all resources, for display.
     pub fn names(&self) -> impl Iterator<Item = (StateKind, TypeId, &str)> {
         self.types.iter().map(|((kind, path), known)| {

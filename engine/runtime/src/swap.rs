@@ -400,6 +400,22 @@ impl ActiveModules {
         }
     }
 
+    /// Prepares the systems of all modules anew: entities that they remember are others
+    /// now. What a system has seen and when timers fire stays.
+    ///
+    /// # Errors
+    /// The first module whose systems cannot be prepared; the others are done.
+    pub fn renew_systems(&mut self, world: &mut World) -> Result<(), String> {
+        for active in &mut self.modules {
+            let mut fresh = entering::systems_again(active, world)?;
+            fresh.continue_from(&active.systems);
+            let old = std::mem::replace(&mut active.systems, fresh);
+            let _call = call::enter(CallId::new(active.key.id, 0));
+            let _ = panic::guard(|| drop(old));
+        }
+        Ok(())
+    }
+
     /// Ends a frame: message queues forget what is two frames old.
     ///
     /// Values that are forgotten are dropped by their own code, which may panic; that

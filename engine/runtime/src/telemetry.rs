@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inspector_protocol::status::{CallStatus, FrameStatus, Problem, WorldStatus};
+use inspector_protocol::status::{CallStatus, CheckpointStatus, FrameStatus, Problem, WorldStatus};
 
 use crate::call::CallWatch;
 use crate::link::Snapshot;
@@ -90,6 +90,8 @@ pub struct Board {
     problems: Mutex<HashMap<String, Problem>>,
     /// Messages that were dropped because the supervisor was slow.
     pub dropped: AtomicU64,
+    /// The last checkpoint that was written.
+    pub checkpoint: Mutex<Option<CheckpointStatus>>,
     /// Versions whose assets have all been read once.
     assets_loaded: Mutex<HashSet<u32>>,
 }
@@ -156,6 +158,15 @@ impl Observatory {
 
     /// What is to be seen now.
     pub fn look(&mut self) -> Snapshot {
+        let shown = |world: &WorldStatus| WorldStatus {
+            checkpoint: self
+                .board
+                .checkpoint
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+            ..world.clone()
+        };
         let running = self.watch.look();
         let mut calls: Vec<CallStatus> = running
             .iter()
@@ -176,12 +187,13 @@ impl Observatory {
             frame: self.board.frames.count(),
             modules: self.registry.status(&plain),
             calls,
-            world: self
-                .board
-                .world
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            world: shown(
+                &self
+                    .board
+                    .world
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            ),
             frames: self.board.frames.status(),
             problems: self.board.problems(),
             dropped: self.board.dropped.load(Ordering::Relaxed),

@@ -60,6 +60,8 @@ pub(crate) struct RunOptions {
     pub(crate) log_level: LogLevel,
     /// Do not build.
     pub(crate) no_build: bool,
+    /// Go on with the last checkpoint of the last run.
+    pub(crate) resume: bool,
 }
 
 /// Everything that happens.
@@ -124,6 +126,8 @@ struct Supervisor {
     with_ui: bool,
     /// Folder of this run for what has to outlive its hosts.
     state: PathBuf,
+    /// Folder of the run that the next host goes on with.
+    resume: Option<PathBuf>,
 }
 
 /// Runs the game until it ends; returns the exit code.
@@ -139,6 +143,15 @@ pub(crate) fn run(
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
+    let resume = match options.resume {
+        true => Some(state_folder::last(&project.runs()).ok_or_else(|| {
+            miette::miette!(
+                help = "start without `--resume`",
+                "there is no earlier run to resume from"
+            )
+        })?),
+        false => None,
+    };
     let state = state_folder::create(&project.runs())
         .into_diagnostic()
         .wrap_err("no folder for the state of this run can be made")?;
@@ -169,6 +182,7 @@ pub(crate) fn run(
         restarting: Vec::new(),
         with_ui,
         state,
+        resume,
     };
     let end = end_signals()?;
     let ui = supervisor.start(with_ui, socket)?;
@@ -287,6 +301,9 @@ impl Supervisor {
             load_existing: self.options.no_build,
             state: self.state.clone(),
             rollback_within_ms: self.config.policies.rollback_within_ms(),
+            checkpoint_every_ms: self.config.policies.checkpoint_every_ms(),
+            checkpoints_kept: self.config.policies.checkpoints_kept,
+            resume: self.resume.take(),
         };
         match HostProcess::start(self.runs, &setup, &self.messages) {
             Ok(host) => {
@@ -446,23 +463,14 @@ impl Supervisor {
                 module,
                 function,
                 args,
-            } => {
-                self.next_call += 1;
-                let call = self.next_call;
-                let sent = self.to_host(ToHost::Call {
-                    id: call,
-                    module,
-                    function,
-                    args,
-                });
-                if sent {
-                    self.calls.insert(call, (client, id));
-                } else {
-                    let text = "no host is running, so nothing can be called; R in the inspector \
-                                starts one";
-                    self.hub
-                        .send(client, answer(id, Answer::Error(text.to_owned())));
-                }
+            } => self.ask_host(client, id, |id| ToHost::Call {
+                id,
+                module,
+                function,
+                args,
+            }),
+            Request::World { id, act } => {
+                self.ask_host(client, id, |id| ToHost::World { id, act });
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
             Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),
@@ -473,6 +481,8 @@ impl Supervisor {
                     self.forget_host("the host was restarted", None);
                 }
                 self.info("Restarting the host".to_owned());
+                // It goes on where the one before was.
+                self.resume = Some(self.state.clone());
                 self.start_host();
                 // Answered when it runs, or does not.
                 self.restarting.push((client, id));
@@ -490,6 +500,20 @@ impl Supervisor {
                 self.viewport = (width, height);
                 self.to_host(ToHost::ViewportSize { width, height });
             }
+        }
+    }
+
+    /// Passes a request on that the host answers.
+    fn ask_host(&mut self, client: ClientId, id: u64, request: impl FnOnce(u64) -> ToHost) {
+        self.next_call += 1;
+        let call = self.next_call;
+        if self.to_host(request(call)) {
+            self.calls.insert(call, (client, id));
+        } else {
+            let text = "no host is running, so nothing can be called; R in the inspector starts \
+                        one";
+            let answer = Answer::Error(text.to_owned());
+            self.hub.send(client, Event::Answer { id, answer });
         }
     }
 

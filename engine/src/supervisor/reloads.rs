@@ -72,6 +72,8 @@ struct Pending {
     built: Built,
     /// It goes back to an earlier build.
     rollback: bool,
+    /// State goes back as well.
+    restore: bool,
     /// The version that failed and is rolled back, with what it did.
     failed: Option<String>,
     waiting: Vec<(ClientId, u64)>,
@@ -112,6 +114,7 @@ impl Reloads {
                     since: Instant::now(),
                     built,
                     rollback: false,
+                    restore: false,
                     failed: None,
                     waiting: Vec::new(),
                 };
@@ -151,6 +154,7 @@ impl Reloads {
             hash: pending.built.hash,
             force,
             quarantine: pending.failed.is_some(),
+            restore: pending.restore,
         };
         self.pending.insert(ticket, pending);
         request
@@ -202,6 +206,7 @@ impl Supervisor {
                     since: detected_at,
                     built,
                     rollback: false,
+                    restore: false,
                     failed: None,
                     waiting,
                 };
@@ -226,6 +231,7 @@ impl Supervisor {
                     since: detected_at,
                     built: Built { artifact, hash },
                     rollback: false,
+                    restore: false,
                     failed: None,
                     waiting,
                 };
@@ -401,6 +407,7 @@ impl Supervisor {
                     since: Instant::now(),
                     built: Built { artifact, hash },
                     rollback: false,
+                    restore: false,
                     failed: None,
                     waiting: vec![(client, id)],
                 };
@@ -449,12 +456,6 @@ impl Supervisor {
                 },
             );
         };
-        if state {
-            return refuse(
-                "state cannot be rolled back: this engine keeps no checkpoints yet; roll back the \
-                 code alone",
-            );
-        }
         let applied = self
             .reloads
             .modules
@@ -470,6 +471,7 @@ impl Supervisor {
             since: Instant::now(),
             built: before.built.clone(),
             rollback: true,
+            restore: state,
             failed: None,
             waiting: vec![(client, id)],
         };
@@ -494,6 +496,7 @@ impl Supervisor {
             since: Instant::now(),
             built: before.built.clone(),
             rollback: true,
+            restore: false,
             failed: Some(format!("v{version} failed: {what}")),
             waiting: Vec::new(),
         };

@@ -55,6 +55,13 @@ pub enum Request {
         /// Also restore the state of that moment.
         state: bool,
     },
+    /// Does something to the world as a whole; answered with [`Answer::Value`].
+    World {
+        /// Comes back in the answer.
+        id: u64,
+        /// What.
+        act: WorldAct,
+    },
     /// Starts a new host (ends a running one first).
     RestartHost {
         /// Comes back in the answer.
@@ -74,6 +81,22 @@ pub enum Request {
         /// Rows.
         height: u16,
     },
+}
+
+/// What can be done to the world as a whole, between two frames.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorldAct {
+    /// The world as a scene: RON text.
+    Save,
+    /// Replaces the game's entities and resources by those of a scene.
+    Load {
+        /// What the text is called in errors.
+        name: String,
+        /// RON.
+        text: String,
+    },
+    /// Forgets values in limbo: those of one type (by its path), or all.
+    ClearLimbo(Option<String>),
 }
 
 /// What a client wants to receive without asking.

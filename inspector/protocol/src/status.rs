@@ -220,7 +220,7 @@ pub struct ReloadTimings {
 }
 
 /// Counts of what the world holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorldStatus {
     /// Entities that carry game data (resources and engine entities excluded).
     pub entities: u64,
@@ -228,6 +228,41 @@ pub struct WorldStatus {
     pub components: Vec<ComponentCount>,
     /// Resources by short type path, sorted.
     pub resources: Vec<String>,
+    /// Values of removed fields that are kept in case the field comes back.
+    pub limbo: Vec<LimboStatus>,
+    /// The last checkpoint that was written.
+    pub checkpoint: Option<CheckpointStatus>,
+}
+
+/// A field whose values are kept though its type does not have it any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimboStatus {
+    /// Path of the type.
+    #[serde(rename = "type")]
+    pub type_path: String,
+    /// Path of the field; empty for whole values of a type that nobody registers.
+    pub field: String,
+    /// Entities whose value is kept.
+    pub entities: u64,
+    /// Size in memory, about, in bytes.
+    pub bytes: u64,
+}
+
+/// A checkpoint on disk.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointStatus {
+    /// Its number within the run.
+    pub sequence: u64,
+    /// Why it was made: `swap`, `interval`, `exit`.
+    pub reason: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Time the frame loop lost, in ms.
+    pub capture_ms: f64,
+    /// Time it took to write, off the frame loop, in ms.
+    pub write_ms: f64,
+    /// Checkpoints on disk.
+    pub kept: u64,
 }
 
 /// How many entities have a component.

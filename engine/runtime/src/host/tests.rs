@@ -38,6 +38,9 @@ fn common(m: &mut ModuleBuilder) -> &mut ModuleBuilder {
         .function("frames", |world: &mut World| {
             world.resource::<Counts>().frames
         })
+        .function("set_frames", |world: &mut World, frames: u32| {
+            world.resource_mut::<Counts>().frames = frames;
+        })
         .function("damage", |attack: i32, defense: i32| attack - defense)
 }
 fn one(m: &mut ModuleBuilder) {
@@ -81,6 +84,7 @@ struct Options {
     queue: usize,
     wait_for_modules: bool,
     rollback_within: Duration,
+    checkpoints: Option<CheckpointConfig>,
 }
 
 impl Default for Options {
@@ -90,6 +94,7 @@ impl Default for Options {
             queue: 100_000,
             wait_for_modules: true,
             rollback_within: Duration::ZERO,
+            checkpoints: None,
         }
     }
 }
@@ -117,6 +122,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         wait_for_modules: options.wait_for_modules,
         shared: None,
         rollback_within: options.rollback_within,
+        checkpoints: options.checkpoints,
     };
     let thread = std::thread::spawn(move || {
         let host = Host::start(config, inbox, outbox).unwrap();
@@ -181,6 +187,7 @@ impl Running {
             hash: 0,
             force: false,
             quarantine: false,
+            restore: false,
         });
         self.wait_for("end of the reload", |message| match message {
             FromHost::Reloaded(report) if report.ticket == Some(77) => Some(report),
@@ -328,7 +335,7 @@ fn calls_that_cannot_be_made_are_answered() {
     check(
         "damaeg",
         &[],
-        "functions are: damage, fails, frames, startups, which",
+        "functions are: damage, fails, frames, set_frames, startups, which",
     );
     check("fails", &[], "`fails` panicked: ");
     check("fails", &[], "host/tests.rs:");
@@ -555,6 +562,7 @@ fn a_supervisor_that_does_not_read_stops_no_frame_and_still_hears_the_end() {
         queue: 1,
         wait_for_modules: false,
         rollback_within: Duration::ZERO,
+        checkpoints: None,
     };
     let host = run(&fake, Path::new("no assets"), options);
     for _ in 0..50 {
@@ -619,6 +627,7 @@ fn a_panic_of_a_young_version_is_reported_as_its_failure() {
         hash: 0,
         force: true,
         quarantine: true,
+        restore: false,
     });
     let status = host.wait_for_snapshot("quarantine", |snapshot| {
         snapshot.modules[0].active == Some(3)
@@ -642,5 +651,93 @@ fn a_first_version_that_panics_has_nothing_to_go_back_to() {
         FromHost::Log { message, .. } => message.contains("paused until").then_some(()),
         _ => None,
     });
+    host.finish();
+}
+
+/// A host that keeps checkpoints, as a run with this number does.
+fn run_with_checkpoints(folder: &Path, resume: Option<&str>, this: &str) -> Running {
+    let fake = FakeBackend::new(&[("one", one), ("two", two)]);
+    let options = Options {
+        checkpoints: Some(CheckpointConfig {
+            folder: folder.join(this),
+            kept: 3,
+            every: Duration::ZERO,
+            resume: resume.map(|run| folder.join(run)),
+        }),
+        ..Options::default()
+    };
+    run(&fake, Path::new("no assets"), options)
+}
+
+#[test]
+fn a_game_goes_on_where_the_last_one_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = run_with_checkpoints(folder.path(), None, "first");
+    host.load("one");
+    let frames = || host.call("frames", &[]).unwrap().parse::<u32>().unwrap();
+    wait_until("frames", || frames() > 20);
+    let before = frames();
+    host.finish();
+
+    let host = run_with_checkpoints(folder.path(), Some("first"), "second");
+    host.load("one");
+    host.wait_for("resumption", |message| match message {
+        FromHost::Log { message, .. } => message
+            .starts_with("Resumed from the checkpoint of frame")
+            .then_some(()),
+        _ => None,
+    });
+    assert!(host.call("frames", &[]).unwrap().parse::<u32>().unwrap() >= before);
+    assert_eq!(host.call("startups", &[]), Ok("1".into()));
+    host.finish();
+}
+
+#[test]
+fn a_run_without_a_checkpoint_begins_anew_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = run_with_checkpoints(folder.path(), Some("none"), "second");
+    host.load("one");
+    host.wait_for("the beginning", |message| match message {
+        FromHost::Log { message, .. } => message
+            .starts_with("the game begins anew, nothing to go on with")
+            .then_some(()),
+        _ => None,
+    });
+    wait_until("Startup", || host.call("startups", &[]) == Ok("1".into()));
+    host.finish();
+}
+
+#[test]
+fn a_rollback_can_bring_the_state_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = run_with_checkpoints(folder.path(), None, "first");
+    host.load("one");
+    let frames = || host.call("frames", &[]).unwrap().parse::<u32>().unwrap();
+    wait_until("frames", || frames() > 5);
+    host.load("two");
+    // Version 2 does not count frames: what is there is what version 1 left.
+    let left = frames();
+    host.call("set_frames", &["100000"]).unwrap();
+    assert_eq!(frames(), 100_000);
+    host.send(ToHost::Load {
+        ticket: 80,
+        module: "game".into(),
+        artifact: "one".into(),
+        hash: 0,
+        force: true,
+        quarantine: false,
+        restore: true,
+    });
+    let report = host.wait_for("the rollback", |message| match message {
+        FromHost::Reloaded(report) if report.ticket == Some(80) => Some(report),
+        _ => None,
+    });
+    assert_eq!(report.outcome, ReloadOutcome::Applied);
+    assert!(
+        report.message.starts_with("with the state of that moment"),
+        "{}",
+        report.message
+    );
+    assert!((left..100_000).contains(&frames()));
     host.finish();
 }

@@ -44,6 +44,7 @@ fn messages_to_the_host_arrive_as_they_were_sent() {
             hash: 1 << 63,
             force: true,
             quarantine: true,
+            restore: false,
         },
         ToHost::Call {
             id: 7,

@@ -112,8 +112,15 @@ impl Rig {
 
     /// Loads and swaps; `Ok` with the number of the version before.
     fn load(&mut self, name: &str, force: bool) -> Result<Option<u32>, (ReloadOutcome, String)> {
-        self.loader
-            .load(Some(1), "game", &artifact(name), (force, false));
+        self.loader.load(
+            Some(1),
+            "game",
+            &artifact(name),
+            LoadOptions {
+                force,
+                ..LoadOptions::default()
+            },
+        );
         self.loader.look_at_closed();
         self.swap_ready()
     }
@@ -280,8 +287,15 @@ fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
     let mut rig = Rig::new(FakeBackend::new(&[("refused", refused), ("good", good)]));
     assert!(rig.load("refused", false).is_err());
     for _ in 0..2 {
-        rig.loader
-            .load(Some(1), "game", &artifact("good"), (true, false));
+        rig.loader.load(
+            Some(1),
+            "game",
+            &artifact("good"),
+            LoadOptions {
+                force: true,
+                ..LoadOptions::default()
+            },
+        );
         let ready = rig.ready.try_recv().unwrap();
         assert_eq!(ready.prepared.kept.len(), 1);
     }
@@ -438,7 +452,7 @@ fn what_cannot_be_loaded_is_answered_and_leaves_no_trace() {
         "it panicked while its systems were checked",
     );
     rig.loader
-        .load(None, "nobody", &artifact("one"), (false, false));
+        .load(None, "nobody", &artifact("one"), LoadOptions::default());
     let reports = rig.reports();
     assert_eq!(
         reports[0].message,
@@ -456,7 +470,7 @@ fn the_same_content_is_loaded_again_only_by_force() {
     );
     assert_eq!(rig.load("one", true), Ok(Some(1)));
     rig.loader
-        .load(None, "game", &artifact("one"), (false, false));
+        .load(None, "game", &artifact("one"), LoadOptions::default());
     assert!(rig.reports().is_empty(), "nobody asked, nobody is told");
 }
 

@@ -170,6 +170,10 @@ impl Entering<'_> {
         for changes in limbo {
             book.limbo.apply(changes);
         }
+        if !book.limbo.is_empty() {
+            let world = rebuilt.world();
+            book.limbo.sweep(|entity| world.entities().contains(entity));
+        }
         book.renumber(|old| rebuilt.new_id(old));
         book.attribute(rebuilt.world(), known, self.module, self.key);
         // Old values are dropped by the code that made them, which may panic; they are gone
@@ -421,6 +425,27 @@ fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<
     });
     let to = TypeId::of::<Children>();
     add(to, Treatment::Convert { to, make });
+}
+
+/// Prepares the systems of an active module once more, for the world it runs in.
+pub(super) fn systems_again(
+    active: &ActiveModule,
+    world: &mut World,
+) -> Result<VersionSystems, String> {
+    let _call = call::enter(CallId::new(active.key.id, 0));
+    let made = panic::guard(|| {
+        let mut builder = ModuleBuilder::new();
+        (active.build)(&mut builder);
+        let mut description = builder.finish();
+        sort_description(&mut description)?;
+        let mut systems = VersionSystems::default();
+        for (index, (stage, config)) in description.systems.into_iter().enumerate() {
+            let id = CallId::new(active.key.id, index as u32);
+            systems.push(stage, RunnableSystem::initialize(config, id, world));
+        }
+        Ok(systems)
+    });
+    made.map_err(|report| prepare_failed(&report))?
 }
 
 /// Why a world could not be rebuilt, in the words of the game.

@@ -82,7 +82,11 @@ impl Supervisor {
                 _ => "the code of an earlier host".to_owned(),
             };
             module.applied.push(now);
+            let with_state = std::mem::take(&mut status.message);
             status.message = format!("{what} runs again as v{version}");
+            if !with_state.is_empty() {
+                status.message = format!("{}, {with_state}", status.message);
+            }
             if let Some(failed) = &pending.failed {
                 status.message = format!(
                     "{failed}; {}; the code that failed is not loaded again until it changes",
