@@ -45,8 +45,9 @@ fn entities(world: &mut World) -> String {
 #[expect(clippy::allow_attributes, reason = "cases may have none")]
 #[allow(dead_code, reason = "cases may have none")]
 fn all<T: Component + Debug>(world: &mut World) -> String {
+    let mut query = world.query::<(Entity, &T)>();
     let mut found: Vec<_> =
-        world.query::<(Entity, &T)>().iter(world).map(|(entity, value)| (entity, format!("{value:?}"))).collect();
+        query.iter(world).map(|(entity, value)| (entity.index_u32(), format!("{value:?}"))).collect();
     found.sort();
     found.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join("; ")
 }

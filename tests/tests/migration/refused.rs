@@ -58,6 +58,8 @@ pub const REFUSED: &[Refusal] = &[
     refusal("keys_fall_together", "key struct Key { x: u8, y: u8 } struct T { by: HashMap<Key, u8> }",
         "T { by: HashMap::from([(Key { x: 1, y: 1 }, 1), (Key { x: 1, y: 2 }, 2)]) }",
         "key struct Key { x: u8 } struct T { by: HashMap<Key, u8> }", &["field `by`", "key"]),
+    refusal("opaque_type_changed", "own #[reflect(opaque)] #[reflect(Clone)] struct Seed(u32); impl Default for Seed { fn default() -> Self { Seed(5) } } struct T { seed: Seed }", "T { seed: Seed(77) }",
+        "own #[reflect(opaque)] #[reflect(Clone)] struct Seed { a: u32, b: u8 } impl Default for Seed { fn default() -> Self { Seed { a: 5, b: 5 } } } struct T { seed: Seed }", &["field `seed`", "Seed`"]),
     refusal("struct_to_enum", "struct In { x: u8 } struct T { at: In }", "T { at: In { x: 1 } }",
         "enum In { #[default] A } struct T { at: In }", &["field `at`", "{x}", "In`"]),
 ];
