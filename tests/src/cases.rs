@@ -90,7 +90,10 @@ pub fn source<'c>(
         modules += &module(case);
         let _ = writeln!(register, "    {name}::register(m);");
         let _ = writeln!(make, "    {name}::make(world);");
-        let _ = writeln!(show, "    lines.push(format!(\"{name}\\t{{}}\", {name}::show(world)));");
+        let _ = writeln!(
+            show,
+            "    lines.push(format!(\"{name}\\t{{}}\", {name}::show(world)));"
+        );
     }
     format!(
         "//! Cases.\n#![allow(warnings)]\nuse super::*;\n{modules}\n\
@@ -113,7 +116,9 @@ pub fn shown(text: &Value) -> BTreeMap<String, String> {
 
 fn module(name: &str, types: &str, values: Option<&str>) -> String {
     let has = |item: &str| {
-        let named = |keyword: &str| items(types).any(|at| types[at..].starts_with(&format!("{keyword} {item}")));
+        let named = |keyword: &str| {
+            items(types).any(|at| types[at..].starts_with(&format!("{keyword} {item}")))
+        };
         let ends = |keyword: &str| {
             items(types).any(|at| {
                 let rest = types[at..].strip_prefix(&format!("{keyword} {item}"));
@@ -165,7 +170,8 @@ fn module(name: &str, types: &str, values: Option<&str>) -> String {
 
 /// Where types begin: at their keyword.
 fn items(types: &str) -> impl Iterator<Item = usize> {
-    let bounded = |(at, _): &(usize, &str)| types[..*at].ends_with([' ', ';', '}', '{']) || *at == 0;
+    let bounded =
+        |(at, _): &(usize, &str)| types[..*at].ends_with([' ', ';', '}', '{']) || *at == 0;
     let mut found: Vec<usize> = types
         .match_indices("struct ")
         .chain(types.match_indices("enum "))
@@ -190,7 +196,10 @@ fn derived(types: &str) -> String {
         let attributes = attributes.strip_suffix("pub").unwrap_or(attributes);
         let is = |word: &str| words.split_whitespace().any(|said| said == word);
         let rest = &types[at..];
-        let name = rest.split([' ', '(', '{', ';', '<']).nth(1).unwrap_or_default();
+        let name = rest
+            .split([' ', '(', '{', ';', '<'])
+            .nth(1)
+            .unwrap_or_default();
         let (mut derives, mut reflected) = (vec!["Reflect", "Debug", "Clone"], Vec::new());
         if !is("bare") {
             reflected.push("Default");

@@ -35,7 +35,9 @@ fn compare(
     for case in ACCEPTED {
         let (found, expected) = (shown.get(case.name), expected(case));
         let Case { name, old, new, .. } = case;
-        let is_known = wrong.iter().any(|line| line.starts_with(&format!("{name},")));
+        let is_known = wrong
+            .iter()
+            .any(|line| line.starts_with(&format!("{name},")));
         if found.is_none_or(|found| found != expected) && !is_known {
             let found = found.map_or("nothing", String::as_str);
             wrong.push(format!(
@@ -47,7 +49,12 @@ fn compare(
 }
 
 fn assert_none(wrong: &[String]) {
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -71,7 +78,13 @@ fn values_follow_their_types_by_name() {
     assert_eq!(engine.number("answer"), 2);
     compare(&engine, "an edit later", |case| case.gives, &mut wrong);
 
-    let back = |case: &Case| if case.back.is_some() { case.before() } else { case.after() };
+    let back = |case: &Case| {
+        if case.back.is_some() {
+            case.before()
+        } else {
+            case.after()
+        }
+    };
     assert_applied(&save(&engine, &source(ACCEPTED, back)));
     engine.run_frames(3);
     let expected = |case: &Case| case.back.unwrap_or(case.gives);
@@ -84,7 +97,13 @@ fn values_follow_their_types_by_name() {
 /// The source with the new types of one case and the old ones of all others.
 fn with_new(name: &str) -> String {
     let cases = REFUSED.iter().map(|refusal| &refusal.case);
-    source(cases, |case| if case.name == name { case.after() } else { case.before() })
+    source(cases, |case| {
+        if case.name == name {
+            case.after()
+        } else {
+            case.before()
+        }
+    })
 }
 
 #[test]
@@ -114,14 +133,20 @@ fn a_value_without_a_place_refuses_the_edit_by_name_and_changes_nothing() {
         }
         let frames = engine.number("counter");
         engine.run_frames(2);
-        assert!(engine.number("counter") > frames, "the game stands still after {name}");
+        assert!(
+            engine.number("counter") > frames,
+            "the game stands still after {name}"
+        );
     }
     assert_none(&wrong);
 
     // What runs is what is saved again.
     let reload = save(&engine, &before);
     assert!(
-        matches!(reload.outcome, ReloadOutcome::Applied | ReloadOutcome::Unchanged),
+        matches!(
+            reload.outcome,
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged
+        ),
         "{reload:#?}"
     );
     assert_eq!(dump(), made);
@@ -148,7 +173,13 @@ fn a_refused_migration_leaves_an_identical_world() {
     assert_eq!(world().count(), WORLD.len());
     let victim = &REFUSED[0].case;
     let with = |of_world: fn(&Case) -> String, of_victim: fn(&Case) -> String| {
-        let module = |case: &Case| if case.name == victim.name { of_victim(case) } else { of_world(case) };
+        let module = |case: &Case| {
+            if case.name == victim.name {
+                of_victim(case)
+            } else {
+                of_world(case)
+            }
+        };
         source(world().chain([victim]), module)
     };
     scratch.save(CASES, &with(Case::before, Case::before));
@@ -158,7 +189,12 @@ fn a_refused_migration_leaves_an_identical_world() {
     assert_applied(&save(&engine, &with(Case::after, Case::before)));
     let dump = || {
         let world = engine.dump().world;
-        (engine.text("show"), engine.text("entities"), world.entities, world.components)
+        (
+            engine.text("show"),
+            engine.text("entities"),
+            world.entities,
+            world.components,
+        )
     };
     let before = dump();
     let frames = engine.number("counter");
