@@ -43,9 +43,11 @@ impl<'a> Engine<'a> {
     /// The same with further arguments.
     pub fn start_with(scratch: &'a Scratch, arguments: &[&str]) -> Self {
         let engine = Self::spawn(scratch, arguments);
-        engine.log.wait(0, "that the game was loaded", |line| {
-            line == "[INFO] Module 'game_logic' loaded (v1)"
+        let loaded = "[INFO] Module 'game_logic' loaded (v1)";
+        let (_, line) = engine.log.wait(0, "that the game was loaded", |line| {
+            line == loaded || line.contains("' does not compile")
         });
+        assert_eq!(line, loaded);
         engine.wait("running frames", |status| {
             (status.engine.frame > 0).then_some(())
         });

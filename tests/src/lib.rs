@@ -5,13 +5,15 @@
 //! |---|---|
 //! | [`scratch`] | the copy of the workspace, one for all tests, which take turns |
 //! | [`mirror`] | making a folder equal to another without touching what is equal |
+//! | [`cases`] | cases of migration, and the source that is made of them |
 //! | [`engine`] | a running engine: saves, calls, reloads, its log, its end |
 //! | [`client`] | a connection to its socket |
 //! | [`log`] | what it writes, line by line |
 //! | [`process`] | what the system knows of a process |
 //!
 //! In the copy `game_logic` is replaced by the crate in `tests/game`, which is built
-//! in a moment and has one of everything. Tests wait for events (a log line, a status
+//! in a moment and has one of everything, or by the one in `tests/cases`, whose types are
+//! written by a table. Tests wait for events (a log line, a status
 //! that arrives, the end of a process), never for time to pass; every wait has a
 //! deadline of [`PATIENCE`], so that a failure ends and shows the engine's log.
 
@@ -24,6 +26,7 @@
 
 use std::time::Duration;
 
+pub mod cases;
 pub mod client;
 pub mod engine;
 pub mod log;

@@ -87,3 +87,11 @@ pub fn running(file: &std::path::Path) -> Vec<(u32, String)> {
     })
     .collect()
 }
+
+/// Memory of a process that is in use and lies in memory, in bytes (`VmRSS`).
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kibibytes.expect("the system counts memory") << 10
+}

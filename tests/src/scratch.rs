@@ -16,8 +16,21 @@ use crate::mirror::Files;
 pub enum Game {
     /// The crate in `tests/game`.
     Tiny,
+    /// The crate in `tests/cases`.
+    Cases,
     /// The real one.
     Demo,
+}
+
+impl Game {
+    /// Where its crate lies, if that is another than in the workspace.
+    fn folder(self) -> Option<&'static str> {
+        match self {
+            Self::Tiny => Some("tests/game"),
+            Self::Cases => Some("tests/cases"),
+            Self::Demo => None,
+        }
+    }
 }
 
 /// The copy, for as long as this test has its turn.
@@ -182,10 +195,10 @@ fn wanted(original: &Path, game: Game) -> Files {
     let mut files = Files::default();
     let is_left_out = |path: &Path| {
         let replaced = ["game_logic", "assets"].map(Path::new).contains(&path);
-        path == Path::new("tests/game")
-            || path == Path::new("tests/tests")
-            || path == Path::new("tests/src")
-            || (replaced && game == Game::Tiny)
+        ["tests/game", "tests/cases", "tests/tests", "tests/src"]
+            .map(Path::new)
+            .contains(&path)
+            || (replaced && game.folder().is_some())
     };
     let read = "the workspace can be read";
     files
@@ -193,14 +206,14 @@ fn wanted(original: &Path, game: Game) -> Files {
         .expect(read);
     // The tests themselves need not be built there.
     files.put("tests/src/lib.rs", "//! Empty.\n");
-    if game == Game::Tiny {
-        let tiny = original.join("tests/game");
+    if let Some(folder) = game.folder() {
+        let other = original.join(folder);
         let assets = |path: &Path| path == Path::new("assets");
         files
-            .add(&tiny, Path::new("game_logic"), &assets)
+            .add(&other, Path::new("game_logic"), &assets)
             .expect(read);
         files
-            .add(&tiny.join("assets"), Path::new("assets"), &|_| false)
+            .add(&other.join("assets"), Path::new("assets"), &|_| false)
             .expect(read);
     }
     files

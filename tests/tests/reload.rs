@@ -397,54 +397,67 @@ fn identical_content_is_unchanged() {
 }
 
 #[test]
-fn a_changed_field_type_is_refused_by_name_and_reverting_mends_it() {
+fn a_changed_field_type_takes_its_values_along_or_is_refused_by_name() {
     let scratch = Scratch::take();
     let engine = Engine::start(&scratch);
     engine.call("spawn", &["5"]);
     let inventory = engine.text("inventory");
     let text = scratch.read(LIB);
+    let save = |text: &str| {
+        let seq = engine.last_reload();
+        scratch.save(LIB, text);
+        engine.reload_after(seq)
+    };
+    let edited = |ty: &str, drive: &str, first: &str, answer: &str| {
+        text.replace("    value: u32,", &format!("    value: {ty},"))
+            .replace(
+                "speed.value = speed.value.wrapping_add(rules::STEP);",
+                drive,
+            )
+            .replace("value: 7 }", first)
+            .replace("ANSWER: i64 = 1;", answer)
+    };
+    assert_eq!(engine.text("speeds"), "7 7 7 7 7");
 
-    let edited = text
-        .replace("    value: u32,", "    value: f32,")
-        .replace(
-            "speed.value = speed.value.wrapping_add(rules::STEP);",
-            "speed.value += 1.5;",
-        )
-        .replace("value: 7 }", "value: 7.0 }")
-        .replace("ANSWER: i64 = 1;", "ANSWER: i64 = 9;");
-    let seq = engine.last_reload();
-    scratch.save(LIB, &edited);
-    let reload = engine.reload_after(seq);
+    let reload = save(&edited(
+        "f32",
+        "speed.value += 0.0;",
+        "value: 7.0 }",
+        "ANSWER: i64 = 9;",
+    ));
+    assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    assert_eq!(engine.number("answer"), 9);
+    assert_eq!(engine.text("speeds"), "7.0 7.0 7.0 7.0 7.0");
+    assert_eq!(engine.text("inventory"), inventory);
+
+    let reload = save(&edited(
+        "char",
+        "speed.value = 'x';",
+        "value: 'x' }",
+        "ANSWER: i64 = 10;",
+    ));
     assert_eq!(
         (reload.outcome, reload.to),
         (ReloadOutcome::Rejected, None),
         "{reload:#?}"
     );
-    for part in ["Speed", "value", "u32", "f32"] {
+    for part in ["Speed", "entity", "`value`", "`7`", "`char`"] {
         assert!(
             reload.message.contains(part),
             "`{part}` is missing: {}",
             reload.message
         );
     }
-    assert_eq!(engine.number("answer"), 1, "the old code runs on");
-    assert_eq!(engine.text("inventory"), inventory);
+    assert_eq!(engine.number("answer"), 9, "the old code runs on");
+    assert_eq!(engine.text("speeds"), "7.0 7.0 7.0 7.0 7.0");
     let before = engine.number("counter");
     engine.run_frames(5);
     assert!(engine.number("counter") > before);
 
-    scratch.save(LIB, &text);
-    let back = engine.reload_after(reload.seq);
-    assert!(
-        matches!(
-            back.outcome,
-            ReloadOutcome::Applied | ReloadOutcome::Unchanged
-        ),
-        "{back:#?}"
-    );
+    let reload = save(&text);
+    assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
     assert_eq!(engine.number("answer"), 1);
-    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
-    assert_eq!(engine.number("answer"), 2);
+    assert_eq!(engine.text("speeds"), "7 7 7 7 7");
     assert_eq!(engine.text("inventory"), inventory);
     assert!(engine.finish().success());
 }

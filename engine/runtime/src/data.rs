@@ -300,4 +300,6 @@ fn scalar(value: &dyn PartialReflect) -> Option<Data> {
 }
 
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;

@@ -170,6 +170,12 @@ fn inventory(world: &mut World) -> String {
     lines.join("\n")
 }
 
+/// The speed of every crate.
+fn speeds(world: &mut World) -> String {
+    let speeds: Vec<String> = world.query::<&Speed>().iter(world).map(|speed| format!("{:?}", speed.value)).collect();
+    speeds.join(" ")
+}
+
 fn arm(world: &mut World) {
     world.resource_mut::<Fuse>().system = true;
 }
@@ -227,6 +233,7 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("spawn", spawn)
         .function("despawn_all", despawn_all)
         .function("inventory", inventory)
+        .function("speeds", speeds)
         .function("arm", arm)
         .function("arm_observer", arm_observer)
         .function("fail", fail)

@@ -13,7 +13,8 @@ use engine_api::bevy_reflect::structs::DynamicStruct;
 use engine_api::bevy_reflect::tuple::DynamicTuple;
 use engine_api::bevy_reflect::tuple_struct::DynamicTupleStruct;
 use engine_api::bevy_reflect::{
-    PartialReflect, ReflectDeserialize, ReflectFromReflect, TypeRegistry,
+    PartialReflect, ReflectDeserialize, ReflectFromReflect, TypeInfo, TypeRegistration,
+    TypeRegistry,
 };
 use engine_api::schema::{FieldSchema, Schema, Shape, StructKind, VariantSchema};
 
@@ -122,18 +123,21 @@ fn no_rule(path: &str, data: &Data, type_path: &str) -> Misfit {
 
 impl<'s> Run<'_, 's> {
     fn fit(&mut self, path: &str, data: &Data, type_path: &str, shape: &'s Shape) -> Fit {
-        let shape = match shape {
-            Shape::Recursive(levels) => {
-                let index = self.above.len().checked_sub(levels + 1);
-                // The level is there: the schema was made by walking down through it.
-                let found = index.and_then(|index| self.above.get(index).copied());
-                found.ok_or_else(|| no_rule(path, data, type_path))?
-            }
-            shape => shape,
+        let Shape::Recursive(levels) = shape else {
+            self.above.push(shape);
+            let fitted = self.fit_shape(path, data, type_path, shape);
+            self.above.pop();
+            return fitted;
         };
-        self.above.push(shape);
+        // The level is there: the schema was made by walking down through it. What stands
+        // below it counts its levels from there.
+        let index = self.above.len().checked_sub(levels + 1);
+        let Some((index, &shape)) = index.and_then(|at| Some((at, self.above.get(at)?))) else {
+            return Err(no_rule(path, data, type_path));
+        };
+        let below = self.above.split_off(index + 1);
         let fitted = self.fit_shape(path, data, type_path, shape);
-        self.above.pop();
+        self.above.extend(below);
         fitted
     }
 
@@ -142,8 +146,11 @@ impl<'s> Run<'_, 's> {
         match (shape, data) {
             (Shape::Enum(variants), Data::Variant(name, fields)) => {
                 match find_variant(variants, name) {
-                    Some(variant) => self.variant(path, fields, variant),
+                    Some(variant) => self.variant(path, type_path, fields, variant),
                     None if is_option => self.some(path, data, variants),
+                    None if name == "Some" && fields.len() == 1 => {
+                        self.fit_shape(path, &fields[0].1, type_path, shape)
+                    }
                     None => Err(misfit(
                         path,
                         format!(
@@ -204,7 +211,15 @@ impl<'s> Run<'_, 's> {
                     let place = format!("{path}[{index}]");
                     let k = self.fit(&join(&place, "key"), k, &key.path, &key.shape)?;
                     let v = self.fit(&join(&place, "value"), v, &value.path, &value.shape)?;
-                    map.insert_boxed(self.hashable(path, k, &key.path)?, v);
+                    let before = map.insert_boxed(self.hashable(path, k, &key.path)?, v);
+                    if before.is_some() {
+                        let message = format!(
+                            "two keys would be the same `{}`, and one value lost; write a \
+                             migration, or revert the edit",
+                            key.path
+                        );
+                        return Err(misfit(path, message));
+                    }
                 }
                 Ok(Box::new(map))
             }
@@ -250,8 +265,24 @@ impl<'s> Run<'_, 's> {
         )))
     }
 
-    fn variant(&mut self, path: &str, parts: &[(String, Data)], variant: &'s VariantSchema) -> Fit {
+    fn variant(
+        &mut self,
+        path: &str,
+        type_path: &str,
+        parts: &[(String, Data)],
+        variant: &'s VariantSchema,
+    ) -> Fit {
         let found = self.gather(path, parts, &variant.fields)?;
+        let added = |name: &str| {
+            let message = format!(
+                "it was added to variant `{}`, whose values have none; write a migration, or \
+                 revert the edit",
+                variant.name
+            );
+            misfit(&join(path, name), message)
+        };
+        let missing = found.iter().find(|(_, value)| value.is_none());
+        let missing = missing.map(|(field, _)| added(&field.name));
         let made = match variant.kind {
             _ if variant.fields.is_empty() => DynamicVariant::Unit,
             StructKind::Named => {
@@ -266,19 +297,26 @@ impl<'s> Run<'_, 's> {
             StructKind::Tuple | StructKind::TupleStruct => {
                 let mut fields = DynamicTuple::default();
                 for (field, value) in found {
-                    fields.insert_boxed(value.ok_or_else(|| {
-                        let message = format!(
-                            "it was added to variant `{}`, whose values have none; write a \
-                             migration, or revert the edit",
-                            variant.name
-                        );
-                        misfit(&join(path, &field.name), message)
-                    })?);
+                    fields.insert_boxed(value.ok_or_else(|| added(&field.name))?);
                 }
                 DynamicVariant::Tuple(fields)
             }
         };
-        Ok(Box::new(DynamicEnum::new(variant.name.clone(), made)))
+        let made = Box::new(DynamicEnum::new(variant.name.clone(), made));
+        match missing {
+            Some(misfit) if !self.can_be_made(&*made, type_path) => Err(misfit),
+            _ => Ok(made),
+        }
+    }
+
+    /// Whether the type makes a value of this, although fields are missing: those may have
+    /// defaults of their own (`#[reflect(default)]`). The types around it would take their
+    /// own defaults instead, and what is there would be lost without a word.
+    fn can_be_made(&self, made: &dyn PartialReflect, type_path: &str) -> bool {
+        let registration = self.fitter.registry.get_with_type_path(type_path);
+        registration
+            .and_then(|found| found.data::<ReflectFromReflect>())
+            .is_some_and(|with| with.from_reflect(made).is_some())
     }
 
     fn fields(
@@ -386,7 +424,7 @@ impl<'s> Run<'_, 's> {
             });
         }
         match data {
-            Data::Live(live) if live.value().reflect_type_path() == type_path => {
+            Data::Live(live) if self.is_of(live.value(), type_path) => {
                 let clone = live.value().reflect_clone();
                 clone
                     .map(PartialReflect::into_partial_reflect)
@@ -406,6 +444,16 @@ impl<'s> Run<'_, 's> {
             }
             data => Err(no_rule(path, data, type_path)),
         }
+    }
+}
+
+impl Run<'_, '_> {
+    /// Whether a value is of the very type that the version has under a path.
+    fn is_of(&self, value: &dyn PartialReflect, type_path: &str) -> bool {
+        let registration = self.fitter.registry.get_with_type_path(type_path);
+        let known = registration.map(TypeRegistration::type_id);
+        let found = value.get_represented_type_info().map(TypeInfo::type_id);
+        value.reflect_type_path() == type_path && (known.is_none() || known == found)
     }
 }
 
@@ -506,8 +554,6 @@ enum Whole {
 
 /// Above this, not every whole number is a `f64`.
 const EXACT_F64: f64 = 9_007_199_254_740_992.0;
-/// Above this, not every whole number is a `f32`.
-const EXACT_F32: f32 = 16_777_216.0;
 
 fn whole(data: &Data) -> Option<Whole> {
     let exact = |value: f64, limit: f64| {
@@ -516,7 +562,7 @@ fn whole(data: &Data) -> Option<Whole> {
     match data {
         Data::Int(value) => Some(Whole::Int(*value)),
         Data::Uint(value) => Some(Whole::Uint(*value)),
-        Data::F32(value) => exact((*value).into(), EXACT_F32.into()),
+        Data::F32(value) => exact((*value).into(), EXACT_F64),
         Data::F64(value) => exact(*value, EXACT_F64),
         _ => None,
     }

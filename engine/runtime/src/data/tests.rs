@@ -306,3 +306,177 @@ fn data_is_found_by_path_and_goes_through_a_file() {
     assert_eq!(back, data);
     assert_eq!(fit::<Everything>(&back, &|_| None).unwrap().0, everything());
 }
+
+mod returning {
+    use super::*;
+    macro_rules! types {
+        ($module:ident, $weight:ty) => {
+            pub mod $module {
+                use super::*;
+                #[derive(Reflect, Debug, PartialEq, Default)]
+                #[reflect(Default)]
+                pub struct Tree {
+                    pub branches: Vec<Branch>,
+                }
+                #[derive(Reflect, Debug, PartialEq, Default)]
+                #[reflect(Default)]
+                pub struct Branch {
+                    pub weight: $weight,
+                    pub next: Vec<Branch>,
+                    pub trees: Vec<Tree>,
+                }
+            }
+        };
+    }
+    types!(old, u32);
+    types!(new, f64);
+}
+
+#[test]
+fn types_that_contain_each_other_are_followed_all_the_way() {
+    macro_rules! tree {
+        ($module:ident, $one:expr) => {{
+            use returning::$module::{Branch, Tree};
+            let leaf = || Branch {
+                weight: $one,
+                ..Branch::default()
+            };
+            let tree = |branch| Tree {
+                branches: vec![branch],
+            };
+            let deep = Branch {
+                trees: vec![tree(leaf())],
+                ..leaf()
+            };
+            let deeper = Branch {
+                next: vec![deep, leaf()],
+                trees: vec![tree(leaf())],
+                ..leaf()
+            };
+            tree(Branch {
+                next: vec![deeper],
+                ..leaf()
+            })
+        }};
+    }
+    let (made, removed) = carry::<_, returning::new::Tree>(&tree!(old, 1)).unwrap();
+    assert_eq!(made, tree!(new, 1.0));
+    assert_eq!(removed, []);
+}
+
+mod keyed {
+    use super::*;
+    #[derive(Reflect, Debug, PartialEq, Eq, Hash)]
+    #[reflect(Hash, PartialEq)]
+    pub(super) struct Fine(pub(super) u8, pub(super) u8);
+    #[derive(Reflect, Debug, PartialEq, Eq, Hash)]
+    #[reflect(Hash, PartialEq)]
+    pub(super) struct Coarse(pub(super) u8);
+}
+
+#[test]
+fn keys_that_would_fall_together_are_refused() {
+    use keyed::{Coarse, Fine};
+    let apart = HashMap::from([(Fine(1, 1), 1_u8), (Fine(2, 2), 2)]);
+    let made = carry::<_, HashMap<Coarse, u8>>(&apart).unwrap().0;
+    assert_eq!(made, HashMap::from([(Coarse(1), 1), (Coarse(2), 2)]));
+    let together = HashMap::from([(Fine(1, 1), 1_u8), (Fine(1, 2), 2)]);
+    let error = carry::<_, HashMap<Coarse, u8>>(&together).unwrap_err();
+    assert!(error.contains("the same"), "{error}");
+}
+
+mod grown {
+    use super::*;
+    #[derive(Reflect, Debug, PartialEq, Default)]
+    pub(super) enum Mood {
+        #[default]
+        Calm,
+        Afraid {
+            of: String,
+            since: u32,
+        },
+    }
+    #[derive(Reflect, Debug, PartialEq, Default)]
+    pub(super) enum Forgiving {
+        #[default]
+        Calm,
+        Afraid {
+            of: String,
+            #[reflect(default)]
+            since: u32,
+        },
+    }
+    #[derive(Reflect, Debug, PartialEq, Default)]
+    #[reflect(Default)]
+    pub(super) struct Held<M: Reflect + Default> {
+        pub(super) mood: M,
+    }
+}
+
+#[test]
+fn a_variant_that_grew_is_refused_and_never_replaced_by_a_default() {
+    use grown::{Forgiving, Held};
+    #[derive(Reflect)]
+    struct Old {
+        mood: Mood,
+    }
+    let afraid = || Old {
+        mood: Mood::Afraid { of: "dogs".into() },
+    };
+    let error =
+        fit::<Held<grown::Mood>>(&Data::of(&afraid(), &registry::<Old>()).unwrap(), &|_| None)
+            .unwrap_err();
+    assert!(
+        error.starts_with("field `mood.since`: it was added"),
+        "{error}"
+    );
+    let made = carry::<_, Held<Forgiving>>(&afraid()).unwrap().0;
+    assert_eq!(
+        made.mood,
+        Forgiving::Afraid {
+            of: "dogs".into(),
+            since: 0
+        }
+    );
+}
+
+#[test]
+fn an_option_of_an_enum_is_unwrapped() {
+    assert_eq!(
+        carry::<_, Mood>(&Some(Mood::Angry(3))).unwrap().0,
+        Mood::Angry(3)
+    );
+    assert_eq!(
+        carry::<_, Option<Mood>>(&Mood::Calm).unwrap().0,
+        Some(Mood::Calm)
+    );
+    assert!(carry::<_, Mood>(&None::<Mood>).is_err());
+}
+
+#[test]
+fn a_foreign_type_that_is_another_under_the_same_path_is_refused() {
+    mod old {
+        use super::*;
+        #[derive(Reflect, Clone, Debug, Default)]
+        #[reflect(opaque, Clone, Default)]
+        #[type_path = "game"]
+        pub(super) struct Seed(pub(super) u32);
+    }
+    mod new {
+        use super::*;
+        #[derive(Reflect, Clone, Debug, Default)]
+        #[reflect(opaque, Clone, Default)]
+        #[type_path = "game"]
+        pub(super) struct Seed;
+    }
+    #[derive(Reflect, Default, Debug)]
+    #[reflect(Default)]
+    struct Held<S: Reflect + Default> {
+        seed: S,
+    }
+    let value = Held { seed: old::Seed(5) };
+    let same = carry::<_, Held<old::Seed>>(&value).unwrap().0;
+    assert_eq!(same.seed.0, 5);
+    let error = carry::<_, Held<new::Seed>>(&value).unwrap_err();
+    assert!(error.starts_with("field `seed`"), "{error}");
+}

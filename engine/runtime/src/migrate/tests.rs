@@ -3,6 +3,7 @@ use std::mem::MaybeUninit;
 
 use engine_api::bevy_reflect::{FromReflect, GetTypeRegistration, Typed};
 use engine_api::prelude::*;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -261,4 +262,64 @@ fn a_failure_at_the_last_value_drops_what_was_made() {
     assert_eq!(Arc::strong_count(&count), 101);
     drop(old);
     assert_eq!(Arc::strong_count(&count), 1);
+}
+
+plain_type!(Numbers {
+    a: f32 = 0.0,
+    b: f64 = 0.0,
+    c: i64 = 0,
+    d: u64 = 0,
+    e: u16 = 0,
+    f: i8 = 0
+});
+plain_type!(Whole {
+    a: u32 = 0,
+    b: i64 = 0,
+    c: i32 = 0,
+    d: i64 = 0,
+    e: i8 = 0,
+    f: u64 = 0
+});
+plain_type!(Real {
+    f: f32 = 0.0,
+    e: f32 = 0.0,
+    d: f64 = 0.0,
+    c: f32 = 0.0,
+    b: f32 = 0.0,
+    a: f64 = 0.0
+});
+
+/// A number that is often at an edge.
+fn real() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>(),
+        (-300_i32..300).prop_map(f64::from),
+        (0..70_i32, -1..2_i8).prop_map(|(power, more)| 2_f64.powi(power) + f64::from(more)),
+        any::<f32>().prop_map(f64::from),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_numbers_are_migrated_by_plan_and_by_parts_alike(
+        (a, b) in (real(), real()),
+        (c, d, e, f) in (any::<i64>(), any::<u64>(), any::<u16>(), any::<i8>()),
+        shift in 0..64_u32,
+    ) {
+        let old = [Numbers { a: a as f32, b, c: c >> shift, d: d >> shift, e, f }];
+        // `Debug`, since no number is equal to NaN.
+        macro_rules! check {
+            ($to:ty) => {
+                let slow = migrate_with::<Numbers, $to>(&old, &Limbo::default(), false);
+                let any = migrate_with::<Numbers, $to>(&old, &Limbo::default(), true);
+                prop_assert!(any.planned);
+                prop_assert_eq!(format!("{:?}", slow.values), format!("{:?}", any.values));
+            };
+        }
+        check!(Numbers);
+        check!(Whole);
+        check!(Real);
+    }
 }
