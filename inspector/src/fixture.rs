@@ -4,9 +4,9 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use inspector_protocol::message::{Event, HostDeath, LogLevel, LogLine, LogSource};
 use inspector_protocol::status::{
-    CallStatus, ComponentCount, EngineStatus, FrameStatus, HostState, ModuleStatus, Problem,
-    ReloadOutcome, ReloadStatus, ReloadTimings, Severity, Status, VersionState, VersionStatus,
-    WorldStatus,
+    CallStatus, CheckpointStatus, ComponentCount, EngineStatus, FrameStatus, HostState,
+    LimboStatus, ModuleStatus, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
+    Status, VersionState, VersionStatus, WorldStatus,
 };
 use inspector_protocol::viewport::{Rgb, ViewportCell, ViewportFrame};
 
@@ -136,6 +136,20 @@ pub(crate) fn status() -> Status {
                 count: 800,
             }],
             resources: vec!["Time".into()],
+            limbo: vec![LimboStatus {
+                type_path: "game_logic::Health".into(),
+                field: "armor".into(),
+                entities: 800,
+                bytes: 81_920,
+            }],
+            checkpoint: Some(CheckpointStatus {
+                sequence: 7,
+                reason: "swap".into(),
+                bytes: 1_300_000,
+                capture_ms: 0.84,
+                write_ms: 12.3,
+                kept: 5,
+            }),
         },
         frames: FrameStatus {
             fps: 59.94,

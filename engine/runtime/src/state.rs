@@ -93,8 +93,18 @@ pub(crate) enum Change {
 impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
+        // The names of kept values are saved and restored like their values.
+        let key = StateType::component::<KeepKey>();
+        let known = KnownType {
+            stored: key.stored,
+            hash: key.schema.hash(),
+            kept: KeptType::of(&key),
+            module: String::new(),
+            schema: key.schema,
+        };
+        let types = HashMap::from([((key.kind, known.schema.path.clone()), known)]);
         Self {
-            types: HashMap::new(),
+            types,
             engine,
             brought: HashMap::new(),
             limbo: Limbo::default(),
@@ -438,7 +448,11 @@ impl StateBook {
 
     /// Short names of all components with values, and of all resources, for display.
     pub fn names(&self) -> impl Iterator<Item = (StateKind, TypeId, &str)> {
-        self.types.iter().map(|((kind, path), known)| {
+        let own = self
+            .types
+            .iter()
+            .filter(|(_, known)| !known.module.is_empty());
+        own.map(|((kind, path), known)| {
             (
                 *kind,
                 known.stored,

@@ -1,6 +1,6 @@
 //! One row in full.
 
-use inspector_protocol::status::{ModuleStatus, Problem, ReloadStatus};
+use inspector_protocol::status::{ModuleStatus, Problem, ReloadStatus, WorldStatus};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -105,7 +105,46 @@ fn module(model: &Model, module: &ModuleStatus, columns: usize) -> Vec<Line<'sta
             lines.push(field("    pin", pin));
         }
     }
+    if let Some(status) = &model.status {
+        lines.extend(state_kept(&status.world));
+    }
     lines
+}
+
+/// What is kept of the game's state beside the running world.
+fn state_kept(world: &WorldStatus) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    if let Some(checkpoint) = &world.checkpoint {
+        lines.push(Line::default());
+        let text = format!(
+            "#{} ({}), {}, captured in {:.1} ms, written in {:.1} ms; {} on disk",
+            checkpoint.sequence,
+            checkpoint.reason,
+            size(checkpoint.bytes),
+            checkpoint.capture_ms,
+            checkpoint.write_ms,
+            checkpoint.kept
+        );
+        lines.push(field("checkpoint", text));
+    }
+    for limbo in &world.limbo {
+        let name = match limbo.field.as_str() {
+            "" => limbo.type_path.clone(),
+            field => format!("{}.{field}", limbo.type_path),
+        };
+        let text = format!("{name}: {} values, {}", limbo.entities, size(limbo.bytes));
+        lines.push(field("limbo", text));
+    }
+    lines
+}
+
+/// `812 B`, `4.2 kB`, `1.3 MB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        _ => format!("{:.1} MB", bytes as f64 / 1e6),
+    }
 }
 
 fn reload(reload: &ReloadStatus) -> Vec<Line<'static>> {

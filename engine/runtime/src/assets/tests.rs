@@ -144,9 +144,9 @@ fn trouble_keeps_the_last_good_value_and_is_forgotten_when_the_file_is_good_agai
         }
     };
     check(Some("(speed: 1,\n sped: 2)"), 2, "sped");
-    check(Some("(speed: -1)"), 0, "speed must not be negative");
-    check(Some("(speed: -10)"), 0, "unbelievable");
-    check(None, 0, "cannot be read");
+    check(Some("(speed: -1)"), 1, "speed must not be negative");
+    check(Some("(speed: -10)"), 1, "unbelievable");
+    check(None, 1, "cannot be read");
 }
 
 #[test]

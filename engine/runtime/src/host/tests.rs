@@ -21,6 +21,7 @@ struct Counts {
     startups: u32,
     frames: u32,
     keys: u32,
+    kept: u64,
 }
 #[derive(Resource, Reflect, Default)]
 #[reflect(Default)]
@@ -28,8 +29,23 @@ struct Tuning {
     speed: i32,
 }
 
+engine_api::keep_static! {
+    static ROUNDS: u32 = 5;
+}
+
 fn common(m: &mut ModuleBuilder) -> &mut ModuleBuilder {
     m.component::<Health>()
+        .keep(&ROUNDS)
+        .systems(Update, |mut seen: Keep<u64>, mut counts: ResMut<Counts>| {
+            *seen += 1;
+            counts.kept = *seen;
+        })
+        .function("kept", |world: &mut World| world.resource::<Counts>().kept)
+        .function("round", |world: &mut World| {
+            let mut rounds = ROUNDS.get_mut(world);
+            *rounds += 1;
+            *rounds
+        })
         .resource::<Counts>()
         .systems(Startup, |mut counts: ResMut<Counts>| counts.startups += 1)
         .function("startups", |world: &mut World| {
@@ -335,7 +351,7 @@ fn calls_that_cannot_be_made_are_answered() {
     check(
         "damaeg",
         &[],
-        "functions are: damage, fails, frames, set_frames, startups, which",
+        "functions are: damage, fails, frames, kept, round, set_frames, startups, which",
     );
     check("fails", &[], "`fails` panicked: ");
     check("fails", &[], "host/tests.rs:");
@@ -677,6 +693,7 @@ fn a_game_goes_on_where_the_last_one_ended() {
     let frames = || host.call("frames", &[]).unwrap().parse::<u32>().unwrap();
     wait_until("frames", || frames() > 20);
     let before = frames();
+    assert_eq!(host.call("round", &[]), Ok("6".into()));
     host.finish();
 
     let host = run_with_checkpoints(folder.path(), Some("first"), "second");
@@ -689,6 +706,12 @@ fn a_game_goes_on_where_the_last_one_ended() {
     });
     assert!(host.call("frames", &[]).unwrap().parse::<u32>().unwrap() >= before);
     assert_eq!(host.call("startups", &[]), Ok("1".into()));
+    // What systems and statics keep goes on as well.
+    assert_eq!(host.call("round", &[]), Ok("7".into()));
+    let kept = || host.call("kept", &[]).unwrap().parse::<u32>().unwrap();
+    assert!(kept() >= before);
+    let now = kept();
+    wait_until("frames", || kept() > now);
     host.finish();
 }
 

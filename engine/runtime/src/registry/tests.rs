@@ -169,7 +169,7 @@ fn calls_by_name_answer_or_say_what_there_is() {
         "game",
         "spawn",
         &[],
-        Err("game v1: `spawn` takes 1 arguments, got 0"),
+        Err("game v1: `spawn` takes 1 argument, got 0"),
     );
     let text = Value::Str("x".into());
     check(
