@@ -11,6 +11,8 @@
 //! | [`loader`] | artifacts to prepared versions; unloading | loader |
 //! | [`swap`] | making a prepared version the active one | frame |
 //! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
+//! | [`checkpoint`] | the world in a file, and back | frame, then any |
+//! | [`scene`] | the world as text to read and edit, and back | frame |
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
 //! | [`workers`] | calls off the frame loop | workers |
@@ -21,6 +23,7 @@
 pub mod assets;
 pub mod backend;
 pub mod call;
+pub mod checkpoint;
 mod convert;
 pub mod data;
 mod fence;
@@ -35,6 +38,7 @@ pub mod panic;
 pub mod rebuild;
 pub mod registry;
 pub mod runner;
+pub mod scene;
 pub mod state;
 pub mod swap;
 pub mod telemetry;

@@ -405,6 +405,23 @@ impl StateBook {
             )
         })
     }
+
+    /// All types that modules registered so far, by kind and path: identity in the world,
+    /// schema (with the path), module, and how code that stays mapped knows them.
+    pub(crate) fn known_types(
+        &self,
+    ) -> Vec<(StateKind, TypeId, &Schema, &str, KeptType)> {
+        let mut types: Vec<_> = self
+            .types
+            .iter()
+            .map(|((kind, _), known)| {
+                let module = known.module.as_str();
+                (*kind, known.stored, &known.schema, module, known.kept)
+            })
+            .collect();
+        types.sort_by_key(|(kind, _, schema, ..)| (kind.name(), &schema.path));
+        types
+    }
 }
 
 /// A path that was written without its module means the module of `beside`.

@@ -1,0 +1,245 @@
+//! Entities that come and go without hooks and observers hearing of it.
+//!
+//! What a checkpoint holds is what there was after hooks and observers had run: if they ran
+//! again, what they made would be there twice. bevy_ecs has no way around them, so the
+//! world's component table is exchanged for one without hooks (and without required
+//! components, which would come back when they had been removed), and its observers for
+//! none. Archetypes are made with both in place, since they note whether anyone listens.
+//!
+//! As [`rebuild`](crate::rebuild) this depends on how bevy_ecs 0.20.1 is built inside; the
+//! version is pinned.
+
+use std::cell::RefCell;
+use std::iter::repeat_n;
+use std::mem::{self, MaybeUninit};
+use std::ptr::{self, NonNull};
+
+use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeId, Archetypes, Edges};
+use engine_api::bevy_ecs::bundle::{Bundle, Bundles, DynamicBundle};
+use engine_api::bevy_ecs::component::{
+    ComponentDescriptor, ComponentId, ComponentIds, Components, ComponentsRegistrator, StorageType,
+};
+use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::observer::Observers;
+use engine_api::bevy_ecs::ptr::{MovingPtr, OwningPtr};
+use engine_api::bevy_ecs::resource::IsResource;
+use engine_api::bevy_ecs::world::{EntityWorldMut, World};
+
+thread_local! {
+    /// What [`Parts`] consists of at the moment.
+    static COMPONENTS: RefCell<Vec<ComponentId>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A component's value that an entity is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part {
+    pub component: ComponentId,
+    pub storage: StorageType,
+    pub value: NonNull<u8>,
+}
+
+/// A bundle of any components.
+struct Parts {
+    parts: NonNull<Part>,
+    count: usize,
+}
+
+// SAFETY: made and used within one call on one thread.
+unsafe impl Send for Parts {}
+// SAFETY: as above.
+unsafe impl Sync for Parts {}
+
+// SAFETY: the list says what `get_components` gives, in this order: `Quiet::spawn` sets it
+// before the bundle is known to the world and whenever it changes.
+unsafe impl Bundle for Parts {
+    fn component_ids(_: &mut ComponentsRegistrator) -> impl Iterator<Item = ComponentId> + use<> {
+        COMPONENTS.with_borrow(Clone::clone).into_iter()
+    }
+
+    fn get_component_ids(_: &Components) -> impl Iterator<Item = Option<ComponentId>> {
+        COMPONENTS.with_borrow(Clone::clone).into_iter().map(Some)
+    }
+}
+
+impl DynamicBundle for Parts {
+    type Effect = ();
+
+    unsafe fn get_components(
+        ptr: MovingPtr<'_, Self>,
+        func: &mut impl FnMut(StorageType, OwningPtr<'_>),
+    ) {
+        let Parts { parts, count } = *ptr;
+        // SAFETY: `Quiet::spawn` made it of a slice that is still borrowed.
+        for part in unsafe { std::slice::from_raw_parts(parts.as_ptr(), count) } {
+            // SAFETY: the caller of `Quiet::spawn` gives the value away.
+            func(part.storage, unsafe { OwningPtr::new(part.value) });
+        }
+    }
+
+    unsafe fn apply_effect(_: MovingPtr<'_, MaybeUninit<Self>>, _: &mut EntityWorldMut) {}
+}
+
+/// A world in which nobody hears of entities that come and go, until this is dropped.
+pub(super) struct Quiet<'w> {
+    world: &'w mut World,
+    /// With hooks, without requirements.
+    hooked: Components,
+    /// Without either; the world's own while that has this one.
+    bare: Components,
+    /// The world's own while it has none.
+    observers: Observers,
+    cache: (Bundles, Edges),
+    signature: Option<Vec<ComponentId>>,
+}
+
+impl<'w> Quiet<'w> {
+    pub(super) fn new(world: &'w mut World) -> Self {
+        let hooked = with_hooks_alone(world.components());
+        let bare = bare_copy(world.components());
+        let nothing = (Bundles::default(), Edges::default());
+        let cache = exchange_cache(world, nothing);
+        let mut quiet = Self {
+            world,
+            hooked,
+            bare,
+            observers: Observers::default(),
+            cache,
+            signature: None,
+        };
+        quiet.exchange();
+        quiet
+    }
+
+    /// Between the world's own parts and the silent ones.
+    fn exchange(&mut self) {
+        // SAFETY: both tables describe the same components with the same ids, layouts and
+        // drop functions.
+        unsafe { mem::swap(part_mut(self.world, World::components), &mut self.bare) };
+        // SAFETY: without observers none is called; archetypes only note that there may be
+        // some.
+        unsafe { mem::swap(part_mut(self.world, World::observers), &mut self.observers) };
+    }
+
+    /// Despawns an entity; its values are dropped.
+    pub(super) fn despawn(&mut self, entity: Entity) {
+        self.world.despawn(entity);
+    }
+
+    /// Spawns an entity whose id was allocated before, with exactly these components.
+    /// `false` if it could not be; the values are still the caller's then.
+    ///
+    /// # Safety
+    /// Each component is registered and there once, its storage is the one it has, and the
+    /// value is one of it, which belongs to the world afterwards.
+    pub(super) unsafe fn spawn(&mut self, entity: Entity, parts: &[Part]) -> bool {
+        let components = || parts.iter().map(|part| part.component);
+        let is_same = |known: &Vec<ComponentId>| known.iter().copied().eq(components());
+        if !self.signature.as_ref().is_some_and(is_same) {
+            self.prepare(components().collect());
+        }
+        let parts = Parts {
+            parts: NonNull::from(parts).cast(),
+            count: parts.len(),
+        };
+        self.world.spawn_at(entity, parts).is_ok()
+    }
+
+    /// Makes the archetype of entities that come next.
+    fn prepare(&mut self, components: Vec<ComponentId>) {
+        let nothing = || (Bundles::default(), Edges::default());
+        drop(exchange_cache(self.world, nothing()));
+        COMPONENTS.set(components.clone());
+        self.signature = Some(components);
+        // The archetype must know of hooks and observers.
+        self.exchange();
+        // SAFETY: see `exchange`.
+        unsafe { mem::swap(part_mut(self.world, World::components), &mut self.hooked) };
+        let none = repeat_n((), 0).map(|()| Parts {
+            parts: NonNull::dangling(),
+            count: 0,
+        });
+        drop(self.world.spawn_batch(none));
+        // SAFETY: see `exchange`.
+        unsafe { mem::swap(part_mut(self.world, World::components), &mut self.hooked) };
+        self.exchange();
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.exchange();
+        let cache = mem::replace(&mut self.cache, (Bundles::default(), Edges::default()));
+        drop(exchange_cache(self.world, cache));
+        COMPONENTS.set(Vec::new());
+    }
+}
+
+/// Exchanges what the world remembers of bundles and of the empty archetype's neighbours.
+fn exchange_cache(world: &mut World, cache: (Bundles, Edges)) -> (Bundles, Edges) {
+    // SAFETY: both are caches, filled again on demand. The edges of this archetype refer
+    // to bundles of the same set by their number; edges of others are not used meanwhile,
+    // since entities are spawned as a whole.
+    let bundles = unsafe { mem::replace(part_mut(world, World::bundles), cache.0) };
+    // SAFETY: only the edges of one archetype are changed, see above.
+    let archetypes: &mut Archetypes = unsafe { part_mut(world, World::archetypes) };
+    // SAFETY: see above.
+    let edges = unsafe { part_mut(&mut archetypes[ArchetypeId::EMPTY], Archetype::edges) };
+    (bundles, mem::replace(edges, cache.1))
+}
+
+/// A field of `whole` for writing, given the getter that shows it for reading.
+///
+/// # Safety
+/// What is written must keep the promises that `whole` makes about its field.
+///
+/// # Panics
+/// If the getter shows something that does not lie inside `whole` itself.
+unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) -> &mut P {
+    let start = ptr::from_ref::<W>(whole).addr();
+    let offset = ptr::from_ref::<P>(part(whole)).addr().wrapping_sub(start);
+    let end = offset.checked_add(size_of::<P>());
+    let is_inside = end.is_some_and(|end| end <= size_of::<W>());
+    assert!(is_inside, "the part is not a field of the whole");
+    // SAFETY: a `P` was just seen at this offset inside of `whole`, and the pointer comes
+    // from the exclusive borrow of all of it, which the result keeps.
+    unsafe { &mut *ptr::from_mut(whole).byte_add(offset).cast::<P>() }
+}
+
+/// The same components with the same ids, without hooks and requirements.
+fn bare_copy(components: &Components) -> Components {
+    let (mut copy, mut ids) = (Components::default(), ComponentIds::default());
+    // SAFETY: both are new.
+    let mut registrator = unsafe { ComponentsRegistrator::new(&mut copy, &mut ids) };
+    for index in 0..components.len() {
+        registrator.register_component_with_descriptor(descriptor(components, index));
+    }
+    copy
+}
+
+/// The same components with the same ids and hooks, without requirements (other than
+/// those that every new world has).
+fn with_hooks_alone(components: &Components) -> Components {
+    let mut world = World::new();
+    for index in world.components().len()..components.len() {
+        let id = world
+            .components_registrator()
+            .register_component_with_descriptor(descriptor(components, index));
+        if let (Some(info), Some(hooks)) = (
+            components.get_info(id),
+            world.register_component_hooks_by_id(id),
+        ) {
+            *hooks = info.hooks().clone();
+        }
+    }
+    // SAFETY: the world is dropped next, for which it does not need the table.
+    unsafe { mem::take(part_mut(&mut world, World::components)) }
+}
+
+/// Layout, storage and drop function of a component.
+fn descriptor(components: &Components, index: usize) -> ComponentDescriptor {
+    let known = components.get_descriptor(ComponentId::new(index));
+    // An id that was reserved and never used: anything keeps the place.
+    known.map_or_else(ComponentDescriptor::new::<IsResource>, |known| {
+        known.into_owned()
+    })
+}
