@@ -232,7 +232,8 @@ impl Texts {
             0 => 0,
             index => *self.ends.get(index - 1)?,
         };
-        self.text.get(start as usize..*self.ends.get(index)? as usize)
+        self.text
+            .get(start as usize..*self.ends.get(index)? as usize)
     }
 }
 
@@ -297,4 +298,4 @@ impl Checkpoint {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -408,9 +408,7 @@ impl StateBook {
 
     /// All types that modules registered so far, by kind and path: identity in the world,
     /// schema (with the path), module, and how code that stays mapped knows them.
-    pub(crate) fn known_types(
-        &self,
-    ) -> Vec<(StateKind, TypeId, &Schema, &str, KeptType)> {
+    pub(crate) fn known_types(&self) -> Vec<(StateKind, TypeId, &Schema, &str, KeptType)> {
         let mut types: Vec<_> = self
             .types
             .iter()

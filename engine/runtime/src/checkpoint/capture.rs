@@ -78,8 +78,27 @@ struct Known<'a> {
     index: u32,
     schema: &'a Schema,
     values: ValueFunctions,
-    /// `None` until the first value is there; then whether and how the type is plain.
-    plain: Option<Option<Plain>>,
+    plain: Plainness,
+}
+
+/// Whether and how a type is plain, which its first value tells.
+enum Plainness {
+    Unknown,
+    No,
+    Yes(Plain),
+}
+
+impl Known<'_> {
+    /// Looks at a value of the type.
+    fn look(&self, value: Ptr<'_>) -> Plainness {
+        // SAFETY: a value of the component, which has the type that the book knows.
+        let found =
+            panic::guard(|| Plain::of(self.schema, unsafe { (self.values.reflect)(value) }));
+        match found {
+            Ok(Some(plain)) => Plainness::Yes(plain),
+            Ok(None) | Err(_) => Plainness::No,
+        }
+    }
 }
 
 impl Capture {
@@ -123,9 +142,8 @@ impl Capture {
         });
         let resources = self.resources.into_iter();
         let limbo = match self.limbo {
-            LimboImage::Bytes(bytes) => {
-                postcard::from_bytes::<LimboMirror>(&bytes).map_or_else(|_| BTreeMap::new(), |l| l.types)
-            }
+            LimboImage::Bytes(bytes) => postcard::from_bytes::<LimboMirror>(&bytes)
+                .map_or_else(|_| BTreeMap::new(), |l| l.types),
             LimboImage::Parts(parts) => parts,
         };
         Checkpoint {
@@ -241,7 +259,7 @@ impl<'a> Taker<'a> {
                     index,
                     schema,
                     values,
-                    plain: None,
+                    plain: Plainness::Unknown,
                 };
                 known.insert(id, is_new);
             }
@@ -297,25 +315,22 @@ impl<'a> Taker<'a> {
                 continue;
             };
             let values = known.values;
-            let plain = known.plain.get_or_insert_with(|| {
-                // SAFETY: a value of the component, which has the type that the book knows.
-                panic::guard(|| Plain::of(known.schema, unsafe { (values.reflect)(value) }))
-                    .unwrap_or_default()
-            });
+            if matches!(known.plain, Plainness::Unknown) {
+                known.plain = known.look(value);
+            }
             let of = known.index;
-            let is_sparse =
-                archetype.get_storage_type(component) == Some(StorageType::SparseSet);
-            let values = match plain {
-                Some(plain) if !is_sparse => {
+            let is_sparse = archetype.get_storage_type(component) == Some(StorageType::SparseSet);
+            let values = match &known.plain {
+                Plainness::Yes(plain) if !is_sparse => {
                     let runs = runs.get_or_insert_with(|| rows(archetype));
                     let bytes = copy_column(table, component, runs, plain.size())?;
                     RawValues::Bytes(plain.clone(), bytes)
                 }
-                Some(plain) => {
+                Plainness::Yes(plain) => {
                     let bytes = copy_values(self.world, archetype, component, plain.size());
                     RawValues::Bytes(plain.clone(), bytes)
                 }
-                None => {
+                Plainness::No | Plainness::Unknown => {
                     let (schema, world) = (known.schema, self.world);
                     let entities = archetype.entities().iter().map(ArchetypeEntity::id);
                     let found = entities
@@ -423,14 +438,30 @@ impl<'a> Taker<'a> {
             .filter_map(|(id, known)| {
                 let value = self.world.get_resource_by_id(*id)?;
                 let entity = entities.get(*id)?.to_bits();
-                Some((known.index, entity, known.schema, known.values, value))
+                let plain = known.look(value);
+                Some((
+                    known.index,
+                    entity,
+                    known.schema,
+                    known.values,
+                    value,
+                    plain,
+                ))
             })
             .collect();
         found.sort_by_key(|(index, ..)| *index);
         found
             .into_iter()
-            .map(|(of, entity, schema, values, value)| {
-                let values = RawValues::Data(self.apart(schema, values, vec![Some(value)]));
+            .map(|(of, entity, schema, values, value, plain)| {
+                let values = match plain {
+                    Plainness::Yes(plain) => {
+                        let mut bytes = Vec::new();
+                        // SAFETY: a value of the type that the parts were found in.
+                        unsafe { copy_value(value, plain.size(), &mut bytes) };
+                        RawValues::Bytes(plain, bytes)
+                    }
+                    _ => RawValues::Data(self.apart(schema, values, vec![Some(value)])),
+                };
                 (entity, RawColumn { of, values })
             })
             .collect()
@@ -444,7 +475,12 @@ impl<'a> Taker<'a> {
         let of_the_game = blocks.iter().flat_map(|raw| &raw.block.entities);
         let entities: Vec<Entity> = of_the_game
             .filter_map(|bits| Entity::try_from_bits(*bits))
-            .chain(self.world.resource_entities().iter().map(|(_, entity)| entity))
+            .chain(
+                self.world
+                    .resource_entities()
+                    .iter()
+                    .map(|(_, entity)| entity),
+            )
             .chain([Entity::PLACEHOLDER])
             .collect();
         let mut saved = SavedLimbo::new();
@@ -514,13 +550,18 @@ fn copy_values(
     let entities = archetype.entities().iter().map(ArchetypeEntity::id);
     let mut bytes = Vec::with_capacity(archetype.entities().len() * size);
     for value in entities.filter_map(|entity| value_of(world, entity, component)) {
-        // SAFETY: a value of this size is there; its bytes are looked at as nothing else
-        // than bytes that may be uninitialised.
-        bytes.extend_from_slice(unsafe {
-            std::slice::from_raw_parts(value.as_ptr().cast(), size)
-        });
+        // SAFETY: the component has values of this size.
+        unsafe { copy_value(value, size, &mut bytes) };
     }
     bytes
+}
+
+/// # Safety
+/// A value of this size is there.
+unsafe fn copy_value(value: Ptr<'_>, size: usize, to: &mut Vec<MaybeUninit<u8>>) {
+    // SAFETY: as promised; the bytes are looked at as nothing else than bytes that may be
+    // uninitialised.
+    to.extend_from_slice(unsafe { std::slice::from_raw_parts(value.as_ptr().cast(), size) });
 }
 
 /// An entity's value, wherever it is stored.

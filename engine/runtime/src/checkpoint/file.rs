@@ -122,7 +122,9 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, FileError> {
     if rest.is_empty() {
         Ok(checkpoint)
     } else {
-        Err(FileError::Content(postcard::Error::DeserializeUnexpectedEnd))
+        Err(FileError::Content(
+            postcard::Error::DeserializeUnexpectedEnd,
+        ))
     }
 }
 

@@ -168,7 +168,7 @@ impl<'w> Quiet<'w> {
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
         self.exchange();
-        let cache = mem::replace(&mut self.cache, (Bundles::default(), Edges::default()));
+        let cache = mem::take(&mut self.cache);
         drop(exchange_cache(self.world, cache));
         COMPONENTS.set(Vec::new());
     }

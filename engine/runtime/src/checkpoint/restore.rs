@@ -164,13 +164,10 @@ fn running_types(world: &mut World, book: &StateBook) -> Vec<Running> {
     types
         .filter_map(|(kind, stored, schema, _, kept)| {
             let (kind, values) = (SavedKind::of(kind)?, kept.values?);
-            let component = match world.components().get_id(stored) {
-                Some(component) => component,
-                None => {
-                    panic::guard(|| (kept.declare)(world)).ok()?;
-                    world.components().get_id(stored)?
-                }
-            };
+            if world.components().get_id(stored).is_none() {
+                panic::guard(|| (kept.declare)(world)).ok()?;
+            }
+            let component = world.components().get_id(stored)?;
             let info = world.components().get_info(component)?;
             Some(Running {
                 kind,
@@ -230,10 +227,16 @@ impl Ids {
         let old: Option<Vec<Entity>> = all.map(|bits| Entity::try_from_bits(*bits)).collect();
         let mut old = old.ok_or_else(|| damaged("an entity id is none"))?;
         old.sort_by_key(|entity| entity.index_u32());
-        if old.windows(2).any(|two| two[0].index_u32() == two[1].index_u32()) {
+        if old
+            .windows(2)
+            .any(|two| two[0].index_u32() == two[1].index_u32())
+        {
             return Err(damaged("an entity is there twice"));
         }
-        let mut new: Vec<Entity> = world.entity_allocator().alloc_many(old.len() as u32).collect();
+        let mut new: Vec<Entity> = world
+            .entity_allocator()
+            .alloc_many(old.len() as u32)
+            .collect();
         new.sort_by_key(|entity| entity.index_u32());
         let map = old.iter().map(|old| old.to_bits()).zip(new.iter().copied());
         Ok(Self {
@@ -563,16 +566,16 @@ impl<'a> Maker<'a> {
             limbo: &in_limbo,
         };
         let made = panic::guard(|| {
-            let fitted = fitter.fit(data, schema);
-            let fitted = fitted.map_err(|error| misfit(error.path, error.message))?;
+            let made = fitter.fit(data, schema);
+            let made = made.map_err(|error| misfit(error.path, error.message))?;
             // SAFETY: the buffer was made for this type.
-            let written = unsafe { values.write(index, &*fitted.value) };
+            let written = unsafe { values.write(index, &*made.value) };
             if !written {
                 let message = "a part that was added has no default value; derive `Default` and \
                                add `#[reflect(Default)]`";
                 return Err(misfit(String::new(), message.to_owned()));
             }
-            Ok((fitted.removed, fitted.restored))
+            Ok((made.removed, made.restored))
         });
         let (removed, restored) = made.map_err(|report| RestoreError::Panicked {
             type_path: schema.path.clone(),

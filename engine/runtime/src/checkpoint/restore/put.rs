@@ -27,7 +27,12 @@ use crate::state::StateBook;
 
 impl Made<'_> {
     /// Puts everything into the world.
-    pub(super) fn put(mut self, world: &mut World, book: &mut StateBook, scope: Scope) -> RestoreReport {
+    pub(super) fn put(
+        mut self,
+        world: &mut World,
+        book: &mut StateBook,
+        scope: Scope,
+    ) -> RestoreReport {
         let mut panics = Vec::new();
         let mut guarded = |code: &mut dyn FnMut()| {
             if let Err(report) = panic::guard(code) {
@@ -75,14 +80,18 @@ impl Made<'_> {
                 watched.all(|entity| world.get_entity(*entity).is_err())
             });
             if is_idle {
-                guarded(&mut || drop(world.despawn(watcher)));
+                guarded(&mut || {
+                    world.despawn(watcher);
+                });
             }
         }
         for column in &mut self.resources {
             guarded(&mut || put_resource(world, column));
         }
         for absent in &self.absent {
-            guarded(&mut || drop(world.remove_resource_by_id(*absent)));
+            guarded(&mut || {
+                world.remove_resource_by_id(*absent);
+            });
         }
         self.put_limbo(world, book, &gone, scope);
         let map = self.map.iter().filter_map(|(old, new)| {
@@ -145,8 +154,7 @@ impl Made<'_> {
             children.entry(parent).or_default().push(child);
         }
         let children = children.into_iter();
-        let children =
-            children.map(|(parent, all)| (parent, Children::from_collection_risky(all)));
+        let children = children.map(|(parent, all)| (parent, Children::from_collection_risky(all)));
         (parents, children.collect())
     }
 
@@ -157,12 +165,13 @@ impl Made<'_> {
             .iter()
             .filter_map(|column| world.resource_entities().get(column.component))
             .collect();
-        book.limbo.sweep(|entity| {
-            let is_placeholder = entity == Entity::PLACEHOLDER;
-            !gone.contains(&entity)
-                && !replaced.contains(&entity)
-                && !(is_placeholder && scope == Scope::Everything)
-        });
+        let stays = |entity: Entity| {
+            if entity == Entity::PLACEHOLDER {
+                return scope == Scope::Mentioned;
+            }
+            !gone.contains(&entity) && !replaced.contains(&entity)
+        };
+        book.limbo.sweep(stays);
         let mut changes = LimboChanges::default();
         for (path, entities) in std::mem::take(&mut self.limbo) {
             for (bits, parts) in entities {
@@ -228,7 +237,10 @@ impl EngineValues {
         columns: &mut [NewColumn],
         extra: &mut [NewColumn],
     ) {
-        fn part<T>(value: &mut Option<ManuallyDrop<T>>, of: (ComponentId, StorageType)) -> Option<Part> {
+        fn part<T>(
+            value: &mut Option<ManuallyDrop<T>>,
+            of: (ComponentId, StorageType),
+        ) -> Option<Part> {
             let value = NonNull::from(value.as_mut()?).cast();
             let (component, storage) = of;
             Some(Part {
