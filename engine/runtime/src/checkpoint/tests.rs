@@ -629,7 +629,6 @@ struct Velocity(f32, f32);
 /// Prints what a checkpoint of 100,000 entities costs.
 #[test]
 #[ignore = "for a person to read, in release"]
-#[expect(clippy::print_stdout, reason = "it is what this is for")]
 fn measure() {
     use std::time::Instant;
     let build: Build = |m| {

@@ -24,7 +24,7 @@ pub(super) fn unknown<'n>(
     let nearest = names
         .clone()
         .map(|other| (distance(name, other), other))
-        .filter(|(distance, other)| *distance <= other.chars().count().max(3) / 2)
+        .filter(|(distance, other)| *distance <= short(other).chars().count().max(2) / 2)
         .min_by_key(|(distance, _)| *distance);
     if let Some((_, nearest)) = nearest {
         return format!("there is no {what} `{name}`; did you mean `{nearest}`?");

@@ -45,6 +45,13 @@ enum Cargo {
 #[reflect(Component, Default)]
 #[type_path = "game"]
 struct Flag;
+/// What a duration is made of, reflection does not say.
+#[derive(Component, Reflect, Debug, PartialEq, Clone, Default)]
+#[reflect(Component, Default)]
+#[type_path = "game"]
+struct Timer {
+    wait: Duration,
+}
 #[derive(Resource, Reflect, Debug, PartialEq, Clone, Default)]
 #[reflect(Default)]
 #[type_path = "game"]
@@ -59,6 +66,7 @@ fn game(m: &mut ModuleBuilder) {
     m.component::<Ship>()
         .component::<Load>()
         .component::<Flag>()
+        .component::<Timer>()
         .resource::<Score>();
 }
 
@@ -73,7 +81,12 @@ fn save_all(game: &Game) -> String {
 const SCENE: &str = r#"(
     format: 1,
     resources: {
-        "game::Score": (points: -12, best: {"a": [0.1, 1.0]}, levels: {2: true, 10: false}, seen: []),
+        "game::Score": (
+            points: -12,
+            best: {"a": [0.1, 1.0]},
+            levels: {2: true, 10: false},
+            seen: [],
+        ),
     },
     entities: {
         "1": (
@@ -88,9 +101,14 @@ const SCENE: &str = r#"(
             components: {
                 "game::Flag": (),
                 "game::Load": (
-                    [Nothing, Gold(3), Box(label: "a \"big\" one", inside: [Gold(170141183460469231731687303715884105728)])],
+                    [
+                        Nothing,
+                        Gold(340282366920938463463374607431768211455),
+                        Box(label: "a \"big\" one", inside: [Gold(3)]),
+                    ],
                     (-9, 'x'),
                 ),
+                "game::Timer": (wait: (secs:1,nanos:5)),
             },
         ),
         "3": (),
@@ -151,6 +169,75 @@ fn people_may_write_less_and_otherwise() {
     assert_eq!(world.resource::<Score>().points, 7, "it was not mentioned");
 }
 
+/// Components that are wrong, and what is said of them.
+const WRONG: &[(&str, &str)] = &[
+    (
+        r#""game::Shipp": ()"#,
+        "3:5: there is no component `game::Shipp`; did you mean `game::Ship`?",
+    ),
+    (
+        r#""game::Ship": (sheilds: 1)"#,
+        "3:20: there is no field `sheilds`; did you mean `shields`?",
+    ),
+    (
+        r#""game::Ship": (shields: 256)"#,
+        "3:29: a number from 0 to 255 was expected, not `256`",
+    ),
+    (
+        r#""game::Ship": (shields: 1.5)"#,
+        "3:29: a number from 0 to 255 was expected, not `1.5`",
+    ),
+    (
+        r#""game::Ship": (nose: (x: "far"))"#,
+        "3:30: a number was expected, not `\"far\"`",
+    ),
+    (
+        r#""game::Ship": (nose: 3)"#,
+        "3:26: a value of `game::Spot` was expected, not `3`",
+    ),
+    (
+        r#""game::Ship": (shields: 1, hp: 2)"#,
+        "3:32: field `shields` is there twice",
+    ),
+    (
+        r#""game::Ship": (target: Some("b"))"#,
+        "3:33: there is no entity `b`; did you mean `a`?",
+    ),
+    (
+        r#""game::Ship": Boot()"#,
+        "3:19: a value of `game::Ship` was expected, not `Boot()`",
+    ),
+    (
+        r#""game::Load": ([Silver(1)], (1, 'a'))"#,
+        "3:21: there is no variant of `game::Cargo` called `Silver`; there is `Nothing`, `Gold`, `Box`",
+    ),
+    (
+        r#""game::Load": ([Box(label: "x")], (1, 'a'))"#,
+        "3:21: field `inside` is missing, and there is no default value for it",
+    ),
+    (
+        r#""game::Load": ([])"#,
+        "3:19: field `1` is missing, and there is no default value for it",
+    ),
+    (
+        r#""game::Load": ([], (1, 'a', 2))"#,
+        "3:33: there are 3 fields of 2",
+    ),
+    (
+        r#""game::Flag": (), "game::Flag": ()"#,
+        "3:23: component `game::Flag` is there twice",
+    ),
+    (
+        r#""game::Flag": () "game::Ship": ()"#,
+        "3:22: `,` or `}` was expected here",
+    ),
+    ("game: ()", "3:5: names stand in quotes here"),
+    (
+        r#""game::Timer": (wait: 5)"#,
+        "3:27: `wait` of `game::Timer`: 1:2: Expected opening `(`",
+    ),
+];
+
 #[test]
 fn errors_have_line_and_column_and_change_nothing() {
     let mut game = Game::new(game);
@@ -164,70 +251,7 @@ fn errors_have_line_and_column_and_change_nothing() {
         assert_eq!(state::game_entities(&game.world), 1);
         assert!(game.world.get::<Flag>(before).is_some());
     };
-    let cases = [
-        (
-            r#""game::Shipp": ()"#,
-            "3:5: there is no component `game::Shipp`; did you mean `game::Ship`?",
-        ),
-        (
-            r#""game::Ship": (sheilds: 1)"#,
-            "3:20: there is no field `sheilds`; did you mean `shields`?",
-        ),
-        (
-            r#""game::Ship": (shields: 256)"#,
-            "3:29: a number from 0 to 255 was expected, not `256`",
-        ),
-        (
-            r#""game::Ship": (shields: 1.5)"#,
-            "3:29: a number from 0 to 255 was expected, not `1.5`",
-        ),
-        (
-            r#""game::Ship": (nose: (x: "far"))"#,
-            "3:30: a number was expected, not `\"far\"`",
-        ),
-        (
-            r#""game::Ship": (nose: 3)"#,
-            "3:26: a value of `game::Spot` was expected, not `3`",
-        ),
-        (
-            r#""game::Ship": (shields: 1, hp: 2)"#,
-            "3:32: field `shields` is there twice",
-        ),
-        (
-            r#""game::Ship": (target: Some("b"))"#,
-            "3:33: there is no entity `b`; did you mean `a`?",
-        ),
-        (
-            r#""game::Ship": Boot()"#,
-            "3:19: a value of `game::Ship` was expected, not `Boot()`",
-        ),
-        (
-            r#""game::Load": ([Silver(1)], (1, 'a'))"#,
-            "3:21: there is no variant of `game::Cargo` called `Silver`; there is `Nothing`, `Gold`, `Box`",
-        ),
-        (
-            r#""game::Load": ([Box(label: "x")], (1, 'a'))"#,
-            "3:21: field `inside` is missing, and there is no default value for it",
-        ),
-        (
-            r#""game::Load": ([])"#,
-            "3:19: field `1` is missing, and there is no default value for it",
-        ),
-        (
-            r#""game::Load": ([], (1, 'a', 2))"#,
-            "3:33: there are 3 fields of 2",
-        ),
-        (
-            r#""game::Flag": (), "game::Flag": ()"#,
-            "3:23: component `game::Flag` is there twice",
-        ),
-        (
-            r#""game::Flag": () "game::Ship": ()"#,
-            "3:22: `,` or `}` was expected here",
-        ),
-        ("game: ()", "3:5: names stand in quotes here"),
-    ];
-    for (components, message) in cases {
+    for (components, message) in WRONG {
         check(&scene(components), message);
     }
     check("(format: 2)", "1:10: this engine reads scenes of format 1");

@@ -80,14 +80,18 @@ impl Made<'_> {
                 watched.all(|entity| world.get_entity(*entity).is_err())
             });
             if is_idle {
-                guarded(&mut || drop(world.despawn(watcher)));
+                guarded(&mut || {
+                    world.despawn(watcher);
+                });
             }
         }
         for column in &mut self.resources {
             guarded(&mut || put_resource(world, column));
         }
         for absent in &self.absent {
-            guarded(&mut || drop(world.remove_resource_by_id(*absent)));
+            guarded(&mut || {
+                world.remove_resource_by_id(*absent);
+            });
         }
         self.put_limbo(world, book, &gone, scope);
         let map = self.map.iter().filter_map(|(old, new)| {
