@@ -234,7 +234,7 @@ const WRONG: &[(&str, &str)] = &[
     ("game: ()", "3:5: names stand in quotes here"),
     (
         r#""game::Timer": (wait: 5)"#,
-        "3:27: `wait` of `game::Timer`: 1:2: Expected opening `(`",
+        "3:27: `wait` of `game::Timer`: Expected opening `(` for struct `Duration`",
     ),
 ];
 

@@ -7,7 +7,7 @@ use engine_api::bevy_reflect::PartialReflect;
 use engine_api::schema::Schema;
 use engine_api::state::ValueFunctions;
 
-use crate::panic;
+use crate::panic::{self, PanicReport};
 
 /// Some values of one type, of which those that were not given away are dropped with it.
 pub(super) struct Buffer {
@@ -94,20 +94,19 @@ impl Buffer {
         self.has[index] = false;
     }
 
-    /// Drops the value of the same type that is at a place, and moves the first one there.
-    pub(super) fn replace(&mut self, at: *mut u8) {
-        let Some(place) = NonNull::new(at).filter(|_| self.has(0)) else {
-            return;
-        };
-        // SAFETY: the caller gives a place of a value of this type, which is overwritten
-        // next.
+    /// Drops the value at a place, which may panic, and moves the first one there all the
+    /// same.
+    ///
+    /// # Safety
+    /// A value of the same type is at the place, and nobody else uses it.
+    pub(super) unsafe fn replace(&mut self, at: *mut u8) -> Option<PanicReport> {
+        let place = NonNull::new(at).filter(|_| self.has(0))?;
+        // SAFETY: the caller promises a value of this type, which is overwritten next.
         let dropped = panic::guard(|| unsafe { (self.values.drop)(place) });
         // SAFETY: as above; the value is forgotten here.
         unsafe { place.copy_from_nonoverlapping(self.slot(0), self.stride) };
         self.forget(0);
-        if let Err(report) = dropped {
-            std::panic::resume_unwind(Box::new(report.summary()));
-        }
+        dropped.err()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::checkpoint::Block;
 use crate::checkpoint::capture::is_of_the_game;
 use crate::checkpoint::quiet::{Part, Quiet};
 use crate::limbo::LimboChanges;
-use crate::panic;
+use crate::panic::{self, PanicReport};
 use crate::state::StateBook;
 
 impl Made<'_> {
@@ -85,8 +85,9 @@ impl Made<'_> {
                 });
             }
         }
+        let mut of_resources = Vec::new();
         for column in &mut self.resources {
-            guarded(&mut || put_resource(world, column));
+            guarded(&mut || of_resources.extend(put_resource(world, column)));
         }
         for absent in &self.absent {
             guarded(&mut || {
@@ -101,6 +102,7 @@ impl Made<'_> {
         self.report.entity_map = map.collect();
         self.report.entities = self.checkpoint.entities();
         self.report.resources = self.resources.len();
+        panics.extend(of_resources.iter().map(PanicReport::summary));
         self.report.panics = panics;
         self.report
     }
@@ -286,21 +288,23 @@ impl EngineValues {
     }
 }
 
-/// Replaces a resource's value, or inserts it where there is none.
-fn put_resource(world: &mut World, column: &mut NewColumn) {
+/// Replaces a resource's value, or inserts it where there is none. Gives the panic of the
+/// old one.
+fn put_resource(world: &mut World, column: &mut NewColumn) -> Option<PanicReport> {
     let (component, values) = (column.component, &mut column.values);
     if !values.has(0) {
-        return;
+        return None;
     }
     if let Some(mut resource) = world.get_resource_mut_by_id(component) {
         let at = resource.as_mut().as_ptr();
-        values.replace(at);
-    } else {
-        let value = values.slot(0);
-        values.forget(0);
-        // SAFETY: a value of the resource's type, forgotten here.
-        unsafe {
-            world.insert_resource_by_id(component, OwningPtr::new(value), MaybeLocation::caller());
-        }
+        // SAFETY: the resource's value, which has the type of the column.
+        return unsafe { values.replace(at) };
     }
+    let value = values.slot(0);
+    values.forget(0);
+    // SAFETY: a value of the resource's type, forgotten here.
+    unsafe {
+        world.insert_resource_by_id(component, OwningPtr::new(value), MaybeLocation::caller());
+    }
+    None
 }
