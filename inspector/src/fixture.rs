@@ -129,28 +129,7 @@ pub(crate) fn status() -> Status {
                 "Health has no Default",
             ),
         ],
-        world: WorldStatus {
-            entities: 1204,
-            components: vec![ComponentCount {
-                name: "Health".into(),
-                count: 800,
-            }],
-            resources: vec!["Time".into()],
-            limbo: vec![LimboStatus {
-                type_path: "game_logic::Health".into(),
-                field: "armor".into(),
-                entities: 800,
-                bytes: 81_920,
-            }],
-            checkpoint: Some(CheckpointStatus {
-                sequence: 7,
-                reason: "swap".into(),
-                bytes: 1_300_000,
-                capture_ms: 0.84,
-                write_ms: 12.3,
-                kept: 5,
-            }),
-        },
+        world: world(),
         frames: FrameStatus {
             fps: 59.94,
             p50_us: 900,
@@ -158,6 +137,31 @@ pub(crate) fn status() -> Status {
             max_us: 7000,
         },
         problems: problems(),
+    }
+}
+
+fn world() -> WorldStatus {
+    WorldStatus {
+        entities: 1204,
+        components: vec![ComponentCount {
+            name: "Health".into(),
+            count: 800,
+        }],
+        resources: vec!["Time".into()],
+        limbo: vec![LimboStatus {
+            type_path: "game_logic::Health".into(),
+            field: "armor".into(),
+            entities: 800,
+            bytes: 81_920,
+        }],
+        checkpoint: Some(CheckpointStatus {
+            sequence: 7,
+            reason: "swap".into(),
+            bytes: 1_300_000,
+            capture_ms: 0.84,
+            write_ms: 12.3,
+            kept: 5,
+        }),
     }
 }
 

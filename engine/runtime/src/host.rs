@@ -215,6 +215,32 @@ struct Checkpoints {
     resume: Resume,
 }
 
+impl Checkpoints {
+    /// Both sides: the frame thread's, and that of the thread to be started.
+    fn new(config: CheckpointConfig, board: &Arc<Board>, outbox: &Outbox) -> (Self, Keeper) {
+        let (requests, to_keeper) = bounded(CAPTURES);
+        let (read, from_keeper) = unbounded();
+        let checkpoints = Self {
+            requests,
+            read: from_keeper,
+            every: config.every,
+            last: Instant::now(),
+            resume: match config.resume {
+                Some(_) => Resume::Reading,
+                None => Resume::No,
+            },
+        };
+        let keeper = Keeper {
+            config,
+            requests: to_keeper,
+            read,
+            board: board.clone(),
+            outbox: outbox.clone(),
+        };
+        (checkpoints, keeper)
+    }
+}
+
 /// What becomes of the state of an earlier run.
 enum Resume {
     /// Nothing: the game begins, or has begun.
@@ -327,25 +353,7 @@ impl Host {
         spawn("telemetry", Box::new(telemetry))?;
 
         let checkpoints = config.checkpoints.map(|config| {
-            let (requests, to_keeper) = bounded(CAPTURES);
-            let (read, from_keeper) = unbounded();
-            let checkpoints = Checkpoints {
-                requests,
-                read: from_keeper,
-                every: config.every,
-                last: Instant::now(),
-                resume: match config.resume {
-                    Some(_) => Resume::Reading,
-                    None => Resume::No,
-                },
-            };
-            let keeper = Keeper {
-                config,
-                requests: to_keeper,
-                read,
-                board: board.clone(),
-                outbox: outbox.clone(),
-            };
+            let (checkpoints, keeper) = Checkpoints::new(config, &board, &outbox);
             spawn("checkpoint", Box::new(move || keeper.run())).map(|()| checkpoints)
         });
         let checkpoints = checkpoints.transpose()?;
@@ -649,13 +657,12 @@ impl Host {
             (Some(checkpoints), Some(request)) => checkpoints.requests.try_send(request).is_ok(),
             _ => false,
         };
-        match version.filter(|_| sent) {
-            Some(version) => self.restoring.push((version, report)),
-            None => {
-                report.message =
-                    "the code alone: no checkpoint of that moment can be read now".to_owned();
-                self.outbox.reloaded(report);
-            }
+        if let Some(version) = version.filter(|_| sent) {
+            self.restoring.push((version, report));
+        } else {
+            "the code alone: no checkpoint of that moment can be read now"
+                .clone_into(&mut report.message);
+            self.outbox.reloaded(report);
         }
     }
 
@@ -828,6 +835,7 @@ impl Host {
             return false;
         }
         let start = Instant::now();
+        let _ = panic::guard(|| self.world.flush());
         let versions = self.registry.active_versions().into_iter();
         let modules = versions.map(|(name, version, label, hash)| ModuleMeta {
             name,

@@ -143,14 +143,16 @@ pub(crate) fn run(
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
-    let resume = match options.resume {
-        true => Some(state_folder::last(&project.runs()).ok_or_else(|| {
+    let resume = if options.resume {
+        let last = state_folder::last(&project.runs());
+        Some(last.ok_or_else(|| {
             miette::miette!(
                 help = "start without `--resume`",
                 "there is no earlier run to resume from"
             )
-        })?),
-        false => None,
+        })?)
+    } else {
+        None
     };
     let state = state_folder::create(&project.runs())
         .into_diagnostic()

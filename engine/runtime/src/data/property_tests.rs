@@ -504,17 +504,6 @@ proptest! {
         let data = value(&old, &mut random);
         // Fields go from the value itself and from what lies in it; new ones come.
         let mut new = old.clone();
-        fn thin(ty: &mut Type, random: &mut impl FnMut(usize) -> usize) {
-            match ty {
-                Type::Struct(fields) => {
-                    fields.retain(|_| random(2) == 0);
-                    fields.iter_mut().for_each(|field| thin(&mut field.ty, random));
-                    fields.push(Field { name: "new".to_owned(), before: Vec::new(), ty: Type::Scalar("u8") });
-                }
-                Type::List(item) | Type::Array(item, _) | Type::Option(item) => thin(item, random),
-                _ => {}
-            }
-        }
         thin(&mut new, &mut random);
         let registry = TypeRegistry::new();
         let forth = Fitter { registry: &registry, limbo: &|_| None }.fit(&data, &schema(&new));
@@ -541,5 +530,23 @@ proptest! {
         let _ = without.fit(&value(&ty, &mut numbers(levels as u64)), &schema(&ty)).map(|fitted| {
             assert!(fitted.removed.is_empty());
         });
+    }
+}
+
+fn thin(ty: &mut Type, random: &mut impl FnMut(usize) -> usize) {
+    match ty {
+        Type::Struct(fields) => {
+            fields.retain(|_| random(2) == 0);
+            for field in fields.iter_mut() {
+                thin(&mut field.ty, random);
+            }
+            fields.push(Field {
+                name: "new".to_owned(),
+                before: Vec::new(),
+                ty: Type::Scalar("u8"),
+            });
+        }
+        Type::List(item) | Type::Array(item, _) | Type::Option(item) => thin(item, random),
+        _ => {}
     }
 }

@@ -621,7 +621,7 @@ fn a_host_whose_supervisor_is_gone_ends() {
 fn a_panic_of_a_young_version_is_reported_as_its_failure() {
     let fake = FakeBackend::new(&[("one", one), ("breaking", breaking)]);
     let options = Options {
-        rollback_within: Duration::from_secs(60),
+        rollback_within: Duration::from_mins(1),
         ..Options::default()
     };
     let host = run(&fake, Path::new("no assets"), options);
@@ -657,7 +657,7 @@ fn a_panic_of_a_young_version_is_reported_as_its_failure() {
 fn a_first_version_that_panics_has_nothing_to_go_back_to() {
     let fake = FakeBackend::new(&[("breaking", breaking)]);
     let options = Options {
-        rollback_within: Duration::from_secs(60),
+        rollback_within: Duration::from_mins(1),
         ..Options::default()
     };
     let host = run(&fake, Path::new("no assets"), options);

@@ -172,7 +172,9 @@ impl Entering<'_> {
         }
         if !book.limbo.is_empty() {
             let world = rebuilt.world();
-            book.limbo.sweep(|entity| world.entities().contains(entity));
+            // What belongs to no entity is kept under the placeholder.
+            book.limbo
+                .sweep(|entity| entity == Entity::PLACEHOLDER || world.entities().contains(entity));
         }
         book.renumber(|old| rebuilt.new_id(old));
         book.attribute(rebuilt.world(), known, self.module, self.key);
