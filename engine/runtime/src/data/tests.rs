@@ -32,11 +32,11 @@ fn fit<B: FromReflect + Typed + GetTypeRegistration>(
         registry: &registry,
         limbo,
     };
-    let fitted = fitter
+    let made = fitter
         .fit(data, &Schema::of::<B>())
         .map_err(|error| error.to_string())?;
-    let value = B::from_reflect(&*fitted.value).ok_or("no value can be made")?;
-    Ok((value, fitted.removed))
+    let value = B::from_reflect(&*made.value).ok_or("no value can be made")?;
+    Ok((value, made.removed))
 }
 
 #[derive(Reflect, Debug, PartialEq, Clone, Default)]
