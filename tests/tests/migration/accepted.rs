@@ -261,4 +261,20 @@ pub const ACCEPTED: &[Case] = &[
         "struct T { n: u8, #[reflect(ignore)] cache: Vec<u32> }", "T { n: 1, cache: [9] }").and_back("T { n: 1, cache: [9] }"),
     case("a_type_that_stays", "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: vec![In { x: 2 }], by: HashMap::new() }",
         "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: [In { x: 2 }], by: {} }"),
+    case("ignored_field_retyped", "own struct T { n: u8, #[reflect(ignore)] cache: u32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 11 } } }", "T { n: 1, cache: 9 }",
+        "own struct T { n: u8, #[reflect(ignore)] cache: f32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 12.0 } } }", "T { n: 1, cache: 12.0 }"),
+    case("hook_changed_alone", "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 1; }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 100; }
+         pub fn show(world: &mut World) -> String { let before = world.resource::<R>().added; let new = world.spawn(T { n: 3 }).id(); world.despawn(new); format!(\"{} by the new hook\", world.resource::<R>().added - before) }",
+        "100 by the new hook"),
+    case("required_component_changed_alone", "component struct Extra { n: u8 } fn extra() -> Extra { Extra { n: 4 } } #[require(Extra = extra())] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "component struct Extra { n: u8 } fn extra() -> Extra { Extra { n: 6 } } #[require(Extra = extra())] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn show(world: &mut World) -> String { let new = world.spawn(T { n: 5 }).id(); let n = world.get::<Extra>(new).unwrap().n; world.despawn(new); format!(\"{n} by the new code\") }",
+        "6 by the new code"),
+    case("rename_undone", "struct T { a: u32, n: u8 }", "T { a: 7, n: 1 }",
+        "struct T { #[reflect(@RenamedFrom(\"a\"))] b: u32, n: u8 }", "T { b: 7, n: 1 }").and_back("T { a: 7, n: 1 }"),
 ];
