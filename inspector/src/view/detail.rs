@@ -125,7 +125,7 @@ fn state_kept(world: &WorldStatus) -> Vec<Line<'static>> {
             checkpoint.write_ms,
             checkpoint.kept
         );
-        lines.push(field("checkpoint", text));
+        lines.push(field("saved", text));
     }
     for limbo in &world.limbo {
         let name = match limbo.field.as_str() {
