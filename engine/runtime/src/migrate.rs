@@ -6,6 +6,7 @@
 //! goes through [`Data`], value by value. Both ways give the same values.
 
 mod plan;
+mod renames;
 mod written;
 
 use std::any::TypeId;
@@ -222,7 +223,7 @@ impl<'a> Migration<'a> {
         };
         // SAFETY: as promised to this function.
         let value = unsafe { (self.old.values.reflect)(Ptr::new(from)) };
-        let data = Data::of(value, &self.old_registry).map_err(|error| error.to_string())?;
+        let mut data = Data::of(value, &self.old_registry).map_err(|error| error.to_string())?;
         if let Some(plan) = &self.plan {
             for path in plan.removed() {
                 if let Some(part) = data.at(path) {
@@ -243,6 +244,7 @@ impl<'a> Migration<'a> {
                 Err("the value that the migration made could not be taken".to_owned())
             };
         }
+        renames::undo(&mut data, &self.old.schema.shape, &self.new.schema.shape);
         let fitter = Fitter {
             registry: &self.new_registry,
             limbo: &|path| {

@@ -7,7 +7,7 @@ use engine_api::bevy_reflect::structs::DynamicStruct;
 use engine_api::bevy_reflect::tuple_struct::DynamicTupleStruct;
 use engine_api::schema::{FieldSchema, Place, Schema, Shape, StructKind};
 
-use super::Side;
+use super::{Side, renames};
 use crate::data::{Misfit, join};
 
 /// Copies and number conversions that make a plain value of a plain value.
@@ -89,7 +89,9 @@ impl Plan {
             let is_field = |name: &String| new_fields.iter().any(|other| other.name == *name);
             let before = field.renamed_from.0.iter().filter(|name| !is_field(name));
             let mut names = std::iter::once(&field.name).chain(before);
-            let found = names.find_map(|name| old_fields.iter().find(|old| old.name == *name));
+            let found = names
+                .find_map(|name| old_fields.iter().find(|old| old.name == *name))
+                .or_else(|| renames::undone(field, old_fields, new_fields));
             let Some(found) = found else {
                 // Its value is in the template, if the struct around it has a default;
                 // a nested struct's own default is not in there.

@@ -323,3 +323,23 @@ proptest! {
         check!(Real);
     }
 }
+
+plain_type!(Again {
+    current: u32 = 1,
+    at: Back = Back::default()
+});
+plain_type!(Back {
+    y: f32 = 0.0,
+    x: f64 = 0.0
+});
+
+#[test]
+fn a_rename_that_is_taken_back_takes_the_value_back() {
+    // `Renamed` calls `current` `life`, and `at.x` `at.horizontal`.
+    let renamed = migrate::<Health, Renamed>(&healths()).values.unwrap();
+    let again = migrate::<Renamed, Again>(&renamed);
+    assert!(again.planned);
+    assert!(again.limbo.is_empty());
+    let values = again.values.unwrap();
+    assert_eq!((values[3].current, values[3].at.x), (300, 3.0));
+}
