@@ -42,6 +42,7 @@ impl Supervisor {
             self.reloads.active.insert(report.module.clone(), version);
         }
         let is_rollback = pending.as_ref().is_some_and(|pending| pending.rollback);
+        let failed = pending.as_ref().and_then(|pending| pending.failed.clone());
         let mut waiting = Vec::new();
         if let Some(pending) = pending {
             let build = build_timings(pending.timings, pending.since.elapsed());
@@ -58,6 +59,13 @@ impl Supervisor {
             }
         }
         self.judge(&status, is_rollback);
+        if status.outcome == ReloadOutcome::RolledBack
+            && let Some(failed) = failed
+        {
+            // It stays what the sources say.
+            let problem = problem_of(&status.module, "failed", &failed);
+            self.reloads.module(&status.module).refused = Some(problem);
+        }
         self.record(status, waiting);
         self.end_if_stuck();
     }
@@ -124,16 +132,7 @@ impl Supervisor {
             }
         };
         if !is_rollback {
-            let (file, line, column) = place_in(&status.message).unwrap_or_default();
-            module.refused = Some(Problem {
-                module: name.to_owned(),
-                severity: Severity::Error,
-                file,
-                line,
-                column,
-                rendered: format!("error: module `{name}` {how}: {}\n", status.message),
-                message: status.message.clone(),
-            });
+            module.refused = Some(problem_of(name, how, &status.message));
             module.is_stuck = !is_active;
         }
         let line = format!("Module '{name}' {how}: {}", status.message);
@@ -210,6 +209,20 @@ impl Supervisor {
             missing.join(", ")
         ));
         self.exit = Some(ExitCode::FAILURE);
+    }
+}
+
+/// What is wrong with the newest state of a module's sources.
+fn problem_of(module: &str, how: &str, message: &str) -> Problem {
+    let (file, line, column) = place_in(message).unwrap_or_default();
+    Problem {
+        module: module.to_owned(),
+        severity: Severity::Error,
+        file,
+        line,
+        column,
+        rendered: format!("error: module `{module}` {how}: {message}\n"),
+        message: message.to_owned(),
     }
 }
 
