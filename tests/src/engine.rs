@@ -203,6 +203,16 @@ impl<'a> Engine<'a> {
 
     // How it ends.
 
+    /// Kills it as the system does, without a word, and waits until its host has seen that.
+    pub fn kill(mut self) {
+        let host = self.dump().engine.host_pid;
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
+        if let Some(host) = host {
+            Watched::new(host).wait_for_end();
+        }
+    }
+
     /// Asks it to end and gives the exit status. Nothing may be left of it.
     pub fn finish(self) -> ExitStatus {
         process::signal(self.pid, libc::SIGTERM);

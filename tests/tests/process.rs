@@ -349,7 +349,7 @@ fn inspector_commands_print_json_and_exit_as_documented() {
     for (arguments, part) in [
         (&["rollback", "nope"][..], "no module `nope`"),
         (&["reload", "nope"], "no module `nope`"),
-        (&["rollback", "game_logic", "--state"], "no checkpoints yet"),
+        (&["rollback", "game_logic", "--state"], "no earlier version"),
     ] {
         let output = engine.inspector(arguments);
         let text = String::from_utf8_lossy(&output.stderr);

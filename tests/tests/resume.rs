@@ -1,0 +1,212 @@
+//! State that outlives processes: checkpoints, resuming, rolling back with state, scenes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use inspector_protocol::message::{Answer, Request};
+use inspector_protocol::status::{HostState, ReloadOutcome};
+use liveloop_tests::engine::{Engine, LIB};
+use liveloop_tests::scratch::Scratch;
+
+/// A configuration with a checkpoint every tenth of a second.
+fn often(scratch: &Scratch) -> String {
+    let config = scratch.read("assets/engine.ron");
+    let at = config.rfind(')').expect("the configuration is a struct");
+    let text = format!("{} policies: (checkpoint_every: 0.1)\n)", &config[..at]);
+    // Relative paths in it are those of the project.
+    let inside = "assets/often.ron";
+    scratch.save(inside, &text);
+    inside.to_owned()
+}
+
+fn kill(pid: u32) {
+    let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(killed.expect("kill can be run").success());
+}
+
+/// What crates there are and what they own; entities have new ids after a restoration.
+fn inventory(engine: &Engine) -> Vec<String> {
+    let text = engine.text("inventory");
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Waits for a checkpoint that is made after now.
+fn next_checkpoint(engine: &Engine) {
+    let sequence = |status: &inspector_protocol::status::Status| {
+        let checkpoint = status.world.checkpoint.as_ref();
+        checkpoint.map_or(0, |checkpoint| checkpoint.sequence)
+    };
+    let before = sequence(&engine.dump());
+    // The next one may have been captured before the call.
+    engine.wait("a checkpoint", |status| {
+        (sequence(status) >= before + 2).then_some(())
+    });
+}
+
+#[test]
+fn a_host_that_is_killed_again_and_again_goes_on() {
+    let scratch = Scratch::take();
+    let config = often(&scratch);
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["20"]);
+    let crates = inventory(&engine);
+    assert_eq!(crates.len(), 20);
+    let mut least = engine.number("counter");
+    next_checkpoint(&engine);
+    for round in 0..5 {
+        engine.run_frames(7 * round);
+        let pid = engine.dump().engine.host_pid.expect("a host runs");
+        kill(pid);
+        engine.wait("the death", |status| {
+            (status.engine.host == HostState::Down).then_some(())
+        });
+        let answer = engine.ask(|id| Request::RestartHost { id });
+        assert!(matches!(answer, Answer::Done), "{answer:?}");
+        let (at, _) = engine.log.wait(0, "the resumption", |line| {
+            line.starts_with("[INFO] Resumed from the checkpoint")
+        });
+        assert!(at > 0);
+        assert_eq!(inventory(&engine), crates, "round {round}");
+        let counter = engine.number("counter");
+        assert!(counter >= least, "{counter} after {least}");
+        least = counter;
+        next_checkpoint(&engine);
+    }
+    assert!(engine.finish().success());
+}
+
+/// Checkpoints of the last run, oldest first.
+fn checkpoints(scratch: &Scratch) -> Vec<PathBuf> {
+    let runs = scratch.target.join("liveloop/debug/runs");
+    let list = |folder: PathBuf| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("the folder is there");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let last = list(runs).pop().expect("there was a run");
+    let mut files = list(last.join("checkpoints"));
+    files.sort_by_key(|file| {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let number = name.rsplit('-').next().unwrap_or_default();
+        number.parse::<u64>().unwrap_or_default()
+    });
+    files
+}
+
+#[test]
+fn an_engine_that_is_killed_is_resumed_and_a_damaged_checkpoint_passed_over() {
+    let scratch = Scratch::take();
+    let config = often(&scratch);
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["5"]);
+    next_checkpoint(&engine);
+    let crates = inventory(&engine);
+    let counter = engine.number("counter");
+    next_checkpoint(&engine);
+    engine.kill();
+
+    let files = checkpoints(&scratch);
+    let newest = files.last().expect("there are checkpoints");
+    let bytes = fs::read(newest).unwrap();
+    fs::write(newest, &bytes[..bytes.len() / 2]).unwrap();
+
+    let engine = Engine::start_with(&scratch, &["--config", &config, "--resume"]);
+    engine.log.wait(0, "the damage", |line| {
+        line.starts_with("[WARN] checkpoint ") && line.contains("cannot be used, the one before is")
+    });
+    engine.log.wait(0, "the resumption", |line| {
+        line.starts_with("[INFO] Resumed from the checkpoint")
+    });
+    assert_eq!(inventory(&engine), crates);
+    assert!(engine.number("counter") >= counter);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_rollback_with_state_and_a_scene_bring_values_back() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.call("spawn", &["3"]);
+    let crates = inventory(&engine);
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    engine.call("despawn_all", &[]);
+    assert!(inventory(&engine).is_empty());
+    let rolled = engine.inspector(&["rollback", "game_logic", "--state"]);
+    assert!(rolled.status.success(), "{rolled:?}");
+    let text = String::from_utf8_lossy(&rolled.stdout).into_owned();
+    assert!(
+        text.contains("rolled_back") && text.contains("with the state of that moment"),
+        "{text}"
+    );
+    assert_eq!(engine.number("answer"), 1);
+    assert_eq!(inventory(&engine), crates);
+
+    // A scene, edited by hand.
+    let file = scratch.temporary.join("scene.ron");
+    let name = file.to_str().expect("a plain path");
+    assert!(engine.inspector(&["save", name]).status.success());
+    let scene = fs::read_to_string(&file).unwrap();
+    assert!(scene.contains("\"crate 1\""), "{scene}");
+    fs::write(&file, scene.replace("\"crate 1\"", "\"chest\"")).unwrap();
+    assert!(engine.inspector(&["load", name]).status.success());
+    let expected: Vec<String> = {
+        let renamed = crates.iter().map(|line| line.replace("crate 1:", "chest:"));
+        let mut lines: Vec<String> = renamed.collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(inventory(&engine), expected);
+    // A mistake has a place, and changes nothing.
+    fs::write(&file, scene.replace("\"crate 1\"", "17")).unwrap();
+    let wrong = engine.inspector(&["load", name]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    let line = 1 + scene[..scene.find("\"crate 1\"").unwrap()]
+        .matches('\n')
+        .count();
+    assert!(error.contains(&format!("scene.ron:{line}:")), "{error}");
+    assert_eq!(inventory(&engine), expected);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn removed_fields_are_kept_until_somebody_clears_them() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.call("spawn", &["4"]);
+    let crates = inventory(&engine);
+    // Without the list, what shows and fills it goes as well.
+    let text = scratch.read(LIB);
+    let without = text
+        .replace("    items: Vec<String>,\n", "")
+        .replace("world.spawn((Crate { name: format!(\"crate {index}\"), items }", "let _: Vec<String> = items;\n        world.spawn((Crate { name: format!(\"crate {index}\") }")
+        .replace("held.items.join(\", \")", "\"\"");
+    scratch.save(LIB, &without);
+    let reload = engine.reload_after(engine.last_reload());
+    assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    let limbo = engine.wait("limbo", |status| status.world.limbo.first().cloned());
+    assert_eq!((limbo.field.as_str(), limbo.entities), ("items", 4));
+    assert!(limbo.bytes > 0);
+    scratch.save(LIB, &text);
+    let reload = engine.reload_after(reload.seq);
+    assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    assert_eq!(inventory(&engine), crates);
+
+    scratch.save(LIB, &without);
+    let reload = engine.reload_after(reload.seq);
+    let cleared = engine.inspector(&["limbo", "--clear"]);
+    assert!(cleared.status.success(), "{cleared:?}");
+    scratch.save(LIB, &text);
+    engine.reload_after(reload.seq);
+    let left = inventory(&engine);
+    assert_eq!(left.len(), 4);
+    assert!(left.iter().all(|line| line.ends_with(": ")), "{left:?}");
+    assert!(engine.finish().success());
+}
