@@ -143,7 +143,7 @@ const EDITS: [(&str, &str, &str, Effect); 20] = [
         LIB,
         "tuning.level > 0",
         "tuning.level > 1_000",
-        Logs("[WARN] assets/tuning.ron: level must be over 0; the last good value stays"),
+        Logs("[WARN] assets/tuning.ron:1:1: level must be over 0; the last good value stays"),
     ),
     (
         LIB,
