@@ -597,9 +597,17 @@ impl Host {
                 took,
                 migration,
                 migrated,
+                lost_observers,
             }) => {
                 report.migrate_ms = migration.as_secs_f64() * 1000.0;
                 report.swap_ms = took.saturating_sub(migration).as_secs_f64() * 1000.0;
+                if lost_observers > 0 {
+                    self.outbox.warn(format!(
+                        "Module '{module}': {lost_observers} observers that systems added did not \
+                         get into the world with the new types; register observers with \
+                         `m.observe`"
+                    ));
+                }
                 for migrated in migrated {
                     self.outbox.debug(migrated.to_string());
                 }
@@ -1089,11 +1097,18 @@ impl Host {
     fn keep_house(&mut self) {
         let world = &self.world;
         let book = &self.book;
+        let foreign = self.modules.foreign_observers(world);
         self.drain.look(
             &self.registry,
             &self.outbox,
             &self.loader,
-            |module, key, inside| book.references(world, module, key, inside),
+            |module, key, inside| {
+                let mut reasons = book.references(world, module, key, inside);
+                if foreign > 0 {
+                    reasons.push(format!("{foreign} observers that systems added"));
+                }
+                reasons
+            },
         );
         let status = world_status(world, book);
         if let Ok(mut shown) = self.board.world.try_lock() {

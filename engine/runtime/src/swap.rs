@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use engine_api::asset::AssetRegistration;
 use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::hook::{Hooks, Unloaded};
@@ -90,6 +91,9 @@ pub struct Swapped {
     pub migration: Duration,
     /// What was done to the values of each type that changed.
     pub migrated: Vec<MigrationReport>,
+    /// Observers that systems had added (`entity.observe`) and that could not be taken into
+    /// a new world.
+    pub lost_observers: usize,
 }
 
 /// All modules as the frame thread runs them.
@@ -216,6 +220,7 @@ impl ActiveModules {
             others,
             took: migration,
             reports: migrated,
+            lost_observers,
         } = match entered {
             Ok(rebuild) => rebuild,
             Err(message) => return Err(self.give_back(message, shared_before, world)),
@@ -257,6 +262,7 @@ impl ActiveModules {
             took: start.elapsed(),
             migration,
             migrated,
+            lost_observers,
         })
     }
 
@@ -324,6 +330,25 @@ impl ActiveModules {
                 .partition_point(|other| place(&other.name) < place(&active.name));
             self.modules.insert(at, active);
         }
+    }
+
+    /// Observers in a world that no module registered: systems added them, with code of
+    /// whichever version ran then.
+    pub fn foreign_observers(&self, world: &World) -> usize {
+        let all = world
+            .components()
+            .component_id::<Observer>()
+            .map_or(0, |id| {
+                let archetypes = world.archetypes().iter();
+                let with = archetypes.filter(|archetype| archetype.contains(id));
+                with.map(|archetype| archetype.len() as usize).sum()
+            });
+        let registered: usize = self
+            .modules
+            .iter()
+            .map(|active| active.observers.len())
+            .sum();
+        all.saturating_sub(registered)
     }
 
     /// Gives modules a region for structs with a fixed layout.

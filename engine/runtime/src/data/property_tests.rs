@@ -550,21 +550,3 @@ proptest! {
         });
     }
 }
-
-fn thin(ty: &mut Type, random: &mut impl FnMut(usize) -> usize) {
-    match ty {
-        Type::Struct(fields) => {
-            fields.retain(|_| random(2) == 0);
-            for field in fields.iter_mut() {
-                thin(&mut field.ty, random);
-            }
-            fields.push(Field {
-                name: "new".to_owned(),
-                before: Vec::new(),
-                ty: Type::Scalar("u8"),
-            });
-        }
-        Type::List(item) | Type::Array(item, _) | Type::Option(item) => thin(item, random),
-        _ => {}
-    }
-}

@@ -70,6 +70,8 @@ pub(super) struct Rebuild {
     pub(super) others: Vec<Option<Runnable>>,
     pub(super) took: Duration,
     pub(super) reports: Vec<MigrationReport>,
+    /// Observers that no module registered.
+    pub(super) lost_observers: usize,
 }
 
 impl Rebuild {
@@ -80,6 +82,7 @@ impl Rebuild {
             others: Vec::new(),
             took: Duration::ZERO,
             reports: Vec::new(),
+            lost_observers: 0,
         }
     }
 }
@@ -162,6 +165,8 @@ impl Entering<'_> {
                 return Err(message);
             }
         };
+        let registered: usize = modules.iter().map(|active| active.observers.len()).sum();
+        let lost_observers = rebuilt.observers().len().saturating_sub(registered);
         remove_bare_observers(&mut rebuilt);
         let done = migrations
             .into_iter()
@@ -186,6 +191,7 @@ impl Entering<'_> {
             others,
             took,
             reports,
+            lost_observers,
         })
     }
 

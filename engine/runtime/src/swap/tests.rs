@@ -1020,3 +1020,21 @@ mod written {
         check(misfit_fields, 1, "it has no field `lives`");
     }
 }
+
+#[test]
+fn observers_that_systems_add_pin_versions_and_do_not_move() {
+    fn changed(m: &mut ModuleBuilder) {
+        m.component::<other::Health>().resource::<Journal>();
+    }
+    let mut game = Game::with(one);
+    game.world.spawn(Health { points: 7 });
+    assert_eq!(game.modules.foreign_observers(&game.world), 0);
+    game.world.add_observer(|_: On<Ping>| {});
+    game.world.flush();
+    assert_eq!(game.modules.foreign_observers(&game.world), 1);
+    game.swap("game", two).unwrap();
+    assert_eq!(game.modules.foreign_observers(&game.world), 1);
+    game.swap("game", changed).unwrap();
+    assert_eq!(game.modules.foreign_observers(&game.world), 0);
+    assert_eq!(game.observers(), 0);
+}
