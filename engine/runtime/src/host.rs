@@ -945,7 +945,8 @@ impl Host {
     /// Puts a checkpoint into the world; says what came back.
     fn restore(&mut self, checkpoint: &Checkpoint) -> Result<String, String> {
         let (world, book) = (&mut self.world, &mut self.book);
-        let report = panic::guard(|| checkpoint::restore(world, book, checkpoint))
+        let migrations = self.modules.migrations();
+        let report = panic::guard(|| checkpoint::restore(world, book, &migrations, checkpoint))
             .map_err(|report| report.summary())?
             .map_err(|error| error.to_string())?;
         self.after_restore(&report)

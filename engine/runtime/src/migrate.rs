@@ -7,7 +7,7 @@
 
 mod plan;
 mod renames;
-mod written;
+pub(crate) mod written;
 
 use std::any::TypeId;
 use std::fmt;

@@ -127,7 +127,7 @@ pub fn load(
 ) -> Result<RestoreReport, SceneError> {
     let root = parse::parse(text)?;
     let reader = Reader::read(text, &root, book)?;
-    let restored = restore_scope(world, book, &reader.checkpoint, Scope::Mentioned);
+    let restored = restore_scope(world, book, &[], &reader.checkpoint, Scope::Mentioned);
     restored.map_err(|error| reader.explain(error))
 }
 

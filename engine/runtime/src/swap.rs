@@ -351,6 +351,12 @@ impl ActiveModules {
         all.saturating_sub(registered)
     }
 
+    /// Written migrations of all active versions.
+    pub fn migrations(&self) -> Vec<MigrationRegistration> {
+        let all = self.modules.iter().flat_map(|active| &active.migrations);
+        all.cloned().collect()
+    }
+
     /// Gives modules a region for structs with a fixed layout.
     pub fn share(&mut self, region: SharedRegion) {
         self.shared = Some(region);

@@ -19,6 +19,7 @@
 mod buffer;
 mod put;
 
+use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -27,12 +28,14 @@ use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::ptr::Ptr;
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
+use engine_api::migration::MigrationRegistration;
 use engine_api::schema::{Schema, Shape};
 use engine_api::state::ValueFunctions;
 
 use super::plain::{self, Plain};
 use super::{Checkpoint, SavedColumn, SavedKind, SavedLimbo, SavedType, SavedValues};
 use crate::data::{Data, Fitter};
+use crate::migrate::written;
 use crate::panic;
 use crate::state::{KeptType, StateBook};
 
@@ -97,6 +100,9 @@ pub enum RestoreError {
         /// Where and why.
         summary: String,
     },
+    /// A written migration that does not fit what was saved.
+    #[error("{0}")]
+    Migration(String),
     /// The checkpoint contradicts itself.
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
@@ -112,6 +118,9 @@ fn at_field(field: &str) -> String {
 /// Replaces the game's entities and resources by those of a checkpoint. See the
 /// [module](self).
 ///
+/// `migrations` are those that the running versions wrote down; where one leads from a saved
+/// type to a running one, it is run instead of the rules.
+///
 /// Runs on the thread that owns the world, between two frames, after all modules were
 /// swapped in. About a microsecond per value; much less for plain types that did not
 /// change.
@@ -121,22 +130,25 @@ fn at_field(field: &str) -> String {
 pub fn restore(
     world: &mut World,
     book: &mut StateBook,
+    migrations: &[MigrationRegistration],
     checkpoint: &Checkpoint,
 ) -> Result<RestoreReport, RestoreError> {
-    restore_scope(world, book, checkpoint, Scope::Everything)
+    restore_scope(world, book, migrations, checkpoint, Scope::Everything)
 }
 
 pub(crate) fn restore_scope(
     world: &mut World,
     book: &mut StateBook,
+    migrations: &[MigrationRegistration],
     checkpoint: &Checkpoint,
     scope: Scope,
 ) -> Result<RestoreReport, RestoreError> {
     let start = Instant::now();
     let running = running_types(world, book);
+    let chains = chains(&running, checkpoint, migrations)?;
     let ids = Ids::allocate(world, checkpoint)?;
     let allocated = ids.new.clone();
-    match Maker::new(world, &running, checkpoint, ids, scope).make() {
+    match Maker::new(world, &running, checkpoint, ids, chains, scope).make() {
         Ok(made) => {
             let mut report = made.put(world, book, scope);
             report.took = start.elapsed();
@@ -149,8 +161,36 @@ pub(crate) fn restore_scope(
     }
 }
 
+/// Written migrations by running type: the schema they begin with, and their chain.
+type Chains<'a> = Vec<Option<(&'a Schema, Vec<MigrationRegistration>)>>;
+
+/// Finds the written migrations that lead from saved types to running ones.
+fn chains<'a>(
+    running: &[Running],
+    checkpoint: &'a Checkpoint,
+    migrations: &[MigrationRegistration],
+) -> Result<Chains<'a>, RestoreError> {
+    let mut found: Chains = running.iter().map(|_| None).collect();
+    for (saved, index) in checkpoint
+        .types
+        .iter()
+        .zip(matches(&checkpoint.types, running))
+    {
+        let Some(index) = index.filter(|index| running[*index].schema != saved.schema) else {
+            continue;
+        };
+        let chain = written::chain(&saved.schema, running[index].stored, migrations)
+            .map_err(RestoreError::Migration)?;
+        if !chain.is_empty() {
+            found[index] = Some((&saved.schema, chain));
+        }
+    }
+    Ok(found)
+}
+
 /// A type as the code that runs knows it.
 struct Running {
+    stored: TypeId,
     kind: SavedKind,
     schema: Schema,
     values: ValueFunctions,
@@ -170,6 +210,7 @@ fn running_types(world: &mut World, book: &StateBook) -> Vec<Running> {
             let component = world.components().get_id(stored)?;
             let info = world.components().get_info(component)?;
             Some(Running {
+                stored,
                 kind,
                 schema: schema.clone(),
                 values,
@@ -277,6 +318,7 @@ struct Made<'a> {
 struct Maker<'a> {
     running: &'a [Running],
     registries: Vec<Option<TypeRegistry>>,
+    chains: Chains<'a>,
     checkpoint: &'a Checkpoint,
     matches: Vec<Option<usize>>,
     map: HashMap<u64, Entity>,
@@ -293,6 +335,7 @@ impl<'a> Maker<'a> {
         running: &'a [Running],
         checkpoint: &'a Checkpoint,
         ids: Ids,
+        chains: Chains<'a>,
         scope: Scope,
     ) -> Self {
         let matches = matches(&checkpoint.types, running);
@@ -313,6 +356,7 @@ impl<'a> Maker<'a> {
         Self {
             running,
             registries: running.iter().map(|_| None).collect(),
+            chains,
             checkpoint,
             matches,
             map,
@@ -565,6 +609,23 @@ impl<'a> Maker<'a> {
             registry,
             limbo: &in_limbo,
         };
+        if let Some((saved, chain)) = &self.chains[running] {
+            let made = panic::guard(|| {
+                let made = written::run(chain, data, saved, registry)
+                    .map_err(|message| misfit(String::new(), message))?;
+                // SAFETY: the buffer was made for this type.
+                if unsafe { values.write(index, &*made) } {
+                    Ok(())
+                } else {
+                    let message = "the value that the migration made could not be taken";
+                    Err(misfit(String::new(), message.to_owned()))
+                }
+            });
+            return made.map_err(|report| RestoreError::Panicked {
+                type_path: schema.path.clone(),
+                summary: report.summary(),
+            })?;
+        }
         let made = panic::guard(|| {
             let made = fitter.fit(data, schema);
             let made = made.map_err(|error| misfit(error.path, error.message))?;

@@ -188,7 +188,7 @@ impl Game {
         let bytes = file::encode(checkpoint).unwrap();
         let read = file::decode(&bytes).unwrap();
         assert_eq!(read.blocks, checkpoint.blocks);
-        restore(&mut self.world, &mut self.book, &read)
+        restore(&mut self.world, &mut self.book, &[], &read)
     }
 }
 
@@ -655,7 +655,7 @@ fn measure() {
         let start = Instant::now();
         let (_, read) = store.latest().unwrap().checkpoint.unwrap();
         let loaded = start.elapsed();
-        let report = restore(&mut game.world, &mut game.book, &read).unwrap();
+        let report = restore(&mut game.world, &mut game.book, &[], &read).unwrap();
         println!(
             "frame thread {frame:?}, pack {packed:?}, write {:?}, {} bytes; load {loaded:?}, \
              restore {:?}",

@@ -15,7 +15,7 @@ use crate::data::{Data, Fitter};
 ///
 /// # Errors
 /// There are some, and none of them begins with the old type.
-pub(super) fn chain(
+pub(crate) fn chain(
     old: &Schema,
     new: TypeId,
     written: &[MigrationRegistration],
@@ -170,7 +170,7 @@ fn same_part(place: &str, expected: &FieldSchema, found: &FieldSchema) -> Result
 }
 
 /// Runs a chain on the data of an old value.
-pub(super) fn run(
+pub(crate) fn run(
     chain: &[MigrationRegistration],
     data: &Data,
     old: &Schema,
