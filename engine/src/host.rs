@@ -45,6 +45,11 @@ pub(crate) struct HostSetup {
     pub(crate) resume: Option<PathBuf>,
 }
 
+/// File of the shared structs of a run.
+pub(crate) fn shared_of(run: &Path) -> PathBuf {
+    run.join("shared")
+}
+
 /// Folder of the checkpoints of a run.
 fn checkpoints_of(run: &Path) -> PathBuf {
     run.join("checkpoints")
@@ -106,7 +111,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         frame_rate: setup.frame_rate,
         max_frames: setup.max_frames,
         wait_for_modules: true,
-        shared: Some(setup.state.join("shared")),
+        shared: Some(shared_of(&setup.state)),
         rollback_within: Duration::from_millis(setup.rollback_within_ms),
         checkpoints: Some(CheckpointConfig {
             folder: checkpoints_of(&setup.state),

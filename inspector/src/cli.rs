@@ -73,6 +73,9 @@ pub enum InspectorCommand {
         /// A scene as `save` writes it.
         file: PathBuf,
     },
+    /// Print the structs with a fixed layout that modules share, as JSON; also of a host
+    /// that has died.
+    Shared,
     /// Print the values of removed fields that are kept, as JSON.
     Limbo {
         /// Forget them instead: those of one type (by its path), or all.
@@ -228,6 +231,10 @@ fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
             }
         }
         InspectorCommand::Logs { follow } => logs(link, follow),
+        InspectorCommand::Shared => match ask(link, Request::Shared { id: ID })? {
+            Answer::Value(json) => print_line(&json),
+            other => Err(unexpected(&other)),
+        },
         InspectorCommand::Save { file } => save(link, file.as_deref()),
         InspectorCommand::Load { file } => {
             let text = fs::read_to_string(&file).map_err(|error| {

@@ -177,8 +177,8 @@ const EDITS: [(&str, &str, &str, Effect); 20] = [
     ),
     (
         LIB,
-        "(count, listen, burn, drive)",
-        "(listen, count, burn, drive, |mut counter: ResMut<Counter>| counter.frames += 3)",
+        "(count, listen, burn, drive, total)",
+        "(listen, count, burn, drive, total, |mut counter: ResMut<Counter>| counter.frames += 3)",
         CountsBy(10),
     ),
     (

@@ -57,7 +57,7 @@ fn a_host_that_is_killed_again_and_again_goes_on() {
     engine.call("spawn", &["20"]);
     let crates = inventory(&engine);
     assert_eq!(crates.len(), 20);
-    let mut least = engine.number("counter");
+    let (mut least, mut total) = (engine.number("counter"), 0);
     next_checkpoint(&engine);
     for round in 0..5 {
         engine.run_frames(7 * round);
@@ -66,6 +66,13 @@ fn a_host_that_is_killed_again_and_again_goes_on() {
         engine.wait("the death", |status| {
             (status.engine.host == HostState::Down).then_some(())
         });
+        // What is shared can be read while no host runs, and is newer than any checkpoint.
+        let shared = engine.inspector(&["shared"]);
+        let shared: serde_json::Value = serde_json::from_slice(&shared.stdout).expect("JSON");
+        let frames = &shared["game_logic::Totals"]["fields"]["frames"]["value"];
+        let frames: i64 = frames.as_str().expect("a value").parse().expect("a number");
+        assert!(frames >= total.max(least), "{frames} after {total}");
+        total = frames;
         let answer = engine.ask(|id| Request::RestartHost { id });
         assert!(matches!(answer, Answer::Done), "{answer:?}");
         let (at, _) = engine.log.wait(0, "the resumption", |line| {
@@ -83,7 +90,7 @@ fn a_host_that_is_killed_again_and_again_goes_on() {
 
 /// Checkpoints of the last run, oldest first.
 fn checkpoints(scratch: &Scratch) -> Vec<PathBuf> {
-    let runs = scratch.target.join("liveloop/debug/runs");
+    let runs = scratch.target.join("liveloop/dev/runs");
     let list = |folder: PathBuf| -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).expect("the folder is there");
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

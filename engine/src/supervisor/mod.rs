@@ -476,6 +476,13 @@ impl Supervisor {
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
             Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),
+            Request::Shared { id } => {
+                let shared = match self.shared_structs() {
+                    Ok(json) => Answer::Value(json),
+                    Err(why) => Answer::Error(why),
+                };
+                self.hub.send(client, answer(id, shared));
+            }
             Request::RestartHost { id } => {
                 if let Some(host) = self.host.take() {
                     host.send(ToHost::Shutdown);
@@ -503,6 +510,26 @@ impl Supervisor {
                 self.to_host(ToHost::ViewportSize { width, height });
             }
         }
+    }
+
+    /// Shared structs as JSON, whether or not a host runs: by path, with version and fields.
+    fn shared_structs(&self) -> Result<String, String> {
+        let path = crate::host::shared_of(&self.state);
+        if !path.exists() {
+            return Ok("{}".to_owned());
+        }
+        let structs = engine_runtime::shared::read(&path).map_err(|error| error.to_string())?;
+        let shown = structs.into_iter().map(|shared| {
+            let fields = shared
+                .fields
+                .into_iter()
+                .map(|(name, ty, value)| (name, serde_json::json!({ "type": ty, "value": value })));
+            let fields: serde_json::Map<_, _> = fields.collect();
+            let about = serde_json::json!({ "version": shared.version, "fields": fields });
+            (shared.name, about)
+        });
+        let shown: serde_json::Map<_, _> = shown.collect();
+        serde_json::to_string(&shown).map_err(|error| error.to_string())
     }
 
     /// Passes a request on that the host answers.

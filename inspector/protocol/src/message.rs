@@ -62,6 +62,12 @@ pub enum Request {
         /// What.
         act: WorldAct,
     },
+    /// Asks for the shared structs of this run, which outlive its hosts; answered with
+    /// [`Answer::Value`].
+    Shared {
+        /// Comes back in the answer.
+        id: u64,
+    },
     /// Starts a new host (ends a running one first).
     RestartHost {
         /// Comes back in the answer.

@@ -45,6 +45,14 @@ pub struct Fuse {
     observer: bool,
 }
 
+/// What outlives the host.
+#[shared_state(version = 1)]
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Totals {
+    frames: u64,
+}
+
 /// Read from `assets/tuning.ron`.
 #[derive(Resource, Reflect, Default)]
 #[reflect(Resource, Default)]
@@ -91,6 +99,10 @@ fn burn_observed(_: On<Ticked>, mut fuse: ResMut<Fuse>) {
     if std::mem::take(&mut fuse.observer) {
         panic!("the observed fuse burnt down");
     }
+}
+
+fn total(mut totals: SharedMut<Totals>) {
+    totals.frames += 1;
 }
 
 fn drive(mut speeds: Query<&mut Speed>) {
@@ -217,7 +229,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .message::<Heard>()
         .event::<Ticked>()
         .asset_checked::<Tuning>("tuning.ron", check)
-        .systems(Update, (count, listen, burn, drive))
+        .shared_state::<Totals>()
+        .systems(Update, (count, listen, burn, drive, total))
         .systems(Render, draw)
         .observe(ticked)
         .observe(removed)
