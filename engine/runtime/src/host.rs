@@ -5,15 +5,16 @@
 //! it has for others goes into a bounded channel, and is dropped and counted when
 //! that is full.
 
-use std::collections::VecDeque;
+mod keeping;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use engine_api::bevy_ecs::world::World;
 use engine_api::input::Input;
 use engine_api::module::Stage;
@@ -21,22 +22,22 @@ use engine_api::state::StateKind;
 use engine_api::time::Time;
 use engine_api::value::Value;
 use engine_api::viewport::Viewport;
-use inspector_protocol::message::{LogLevel, WorldAct};
 use inspector_protocol::status::{
     ComponentCount, LimboStatus, Problem, ReloadOutcome, Severity, WorldStatus,
 };
 use inspector_protocol::wire::MAX_FRAME;
 
+use self::keeping::Checkpoints;
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::{Artifact, Backend};
 use crate::call::CallId;
-use crate::checkpoint::{self, Capture, Checkpoint, Meta, ModuleMeta, Reason, RestoreReport};
-use crate::keeper::{Keeper, KeeperRequest, ReadBack};
+use crate::checkpoint::Reason;
+use crate::easel::Easel;
+use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, LoadOptions, Loader, LoaderRequest, ReadyVersion};
 use crate::registry::{EnteredCall, Registry, VersionKey};
 use crate::runner::SystemFault;
-use crate::scene;
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
 use crate::swap::{ActiveModules, PreparedVersion, Swapped};
@@ -45,6 +46,7 @@ use crate::workers::Workers;
 use crate::{call, convert, panic};
 
 pub use crate::keeper::CheckpointConfig;
+pub use crate::outbox::Outbox;
 
 /// What a host needs to know.
 pub struct HostConfig {
@@ -69,190 +71,10 @@ pub struct HostConfig {
     pub checkpoints: Option<CheckpointConfig>,
 }
 
-/// Where everything a host has to say goes. Cheap to clone; usable on any thread.
-#[derive(Clone)]
-pub struct Outbox {
-    to: Sender<FromHost>,
-    board: Arc<Board>,
-    /// Answers that did not fit into the channel yet.
-    backlog: Arc<Mutex<VecDeque<FromHost>>>,
-}
-
-impl Outbox {
-    /// An outbox into `to`.
-    pub fn new(to: Sender<FromHost>, board: Arc<Board>) -> Self {
-        Self {
-            to,
-            board,
-            backlog: Arc::default(),
-        }
-    }
-
-    /// Sends what may be lost when the other side is slow. Never blocks.
-    pub fn offer(&self, message: FromHost) {
-        if let Err(TrySendError::Full(_)) = self.to.try_send(message) {
-            self.board.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Sends what somebody waits for: at once, or as soon as there is room. Never
-    /// blocks. Later messages may overtake it.
-    pub fn deliver(&self, message: FromHost) {
-        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
-        backlog.push_back(message);
-        drop(backlog);
-        self.flush();
-    }
-
-    /// Sends what did not fit before. Telemetry does this regularly.
-    fn flush(&self) {
-        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(message) = backlog.pop_front() {
-            if let Err(TrySendError::Full(message)) = self.to.try_send(message) {
-                return backlog.push_front(message);
-            }
-        }
-    }
-
-    /// Sends what is left and the last message. No frame waits for it any more, and
-    /// whoever reads relies on it: waits a moment for a slow reader.
-    fn finish(&self) {
-        let deadline = Instant::now() + LAST_WORD;
-        let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
-        for message in backlog.drain(..).chain([FromHost::Finished]) {
-            if self.to.send_deadline(message, deadline).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn log(&self, level: LogLevel, message: String) {
-        self.offer(FromHost::Log {
-            level,
-            module: String::new(),
-            message,
-        });
-    }
-
-    /// Logs a line of the engine.
-    pub fn info(&self, message: String) {
-        self.log(LogLevel::Info, message);
-    }
-
-    /// Logs a line of the engine.
-    pub fn debug(&self, message: String) {
-        self.log(LogLevel::Debug, message);
-    }
-
-    /// Logs a line of the engine.
-    pub fn warn(&self, message: String) {
-        self.log(LogLevel::Warn, message);
-    }
-
-    /// Logs a line of the engine.
-    pub fn error(&self, message: String) {
-        self.log(LogLevel::Error, message);
-    }
-
-    /// Reports how a reload ended.
-    pub fn reloaded(&self, report: Reloaded) {
-        self.deliver(FromHost::Reloaded(report));
-    }
-}
-
 /// How often the world is counted and old versions are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// How long a host that ends waits for room for its last message.
-const LAST_WORD: Duration = Duration::from_secs(2);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
-
-/// Where the frame thread leaves the last picture for the telemetry thread to send:
-/// converting and waking the other side cost more than drawing it.
-#[derive(Default)]
-struct Easel {
-    picture: Mutex<(Viewport, u64)>,
-    sent: Mutex<Option<Viewport>>,
-    fresh: AtomicBool,
-}
-
-impl Easel {
-    /// Leaves a picture, unless the last one has not been taken yet. Copies the cells
-    /// and allocates only when the size changes.
-    fn show(&self, viewport: &Viewport, frame: u64) {
-        if self.fresh.load(Ordering::Acquire) {
-            return;
-        }
-        if let Ok(mut picture) = self.picture.try_lock() {
-            picture.0.clone_from(viewport);
-            picture.1 = frame;
-            self.fresh.store(true, Ordering::Release);
-        }
-    }
-
-    /// Sends the picture if there is a new one that differs from the last.
-    fn send(&self, to: &Outbox) {
-        if !self.fresh.load(Ordering::Acquire) {
-            return;
-        }
-        let picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if sent.as_ref() != Some(&picture.0) {
-            to.offer(FromHost::Viewport(convert::picture(&picture.0, picture.1)));
-            *sent = Some(picture.0.clone());
-        }
-        drop(picture);
-        self.fresh.store(false, Ordering::Release);
-    }
-}
-
-/// The frame thread's side of the checkpoint thread.
-struct Checkpoints {
-    requests: Sender<KeeperRequest>,
-    read: Receiver<ReadBack>,
-    every: Duration,
-    last: Instant,
-    resume: Resume,
-}
-
-impl Checkpoints {
-    /// Both sides: the frame thread's, and that of the thread to be started.
-    fn new(config: CheckpointConfig, board: &Arc<Board>, outbox: &Outbox) -> (Self, Keeper) {
-        let (requests, to_keeper) = bounded(CAPTURES);
-        let (read, from_keeper) = unbounded();
-        let checkpoints = Self {
-            requests,
-            read: from_keeper,
-            every: config.every,
-            last: Instant::now(),
-            resume: match config.resume {
-                Some(_) => Resume::Reading,
-                None => Resume::No,
-            },
-        };
-        let keeper = Keeper {
-            config,
-            requests: to_keeper,
-            read,
-            board: board.clone(),
-            outbox: outbox.clone(),
-        };
-        (checkpoints, keeper)
-    }
-}
-
-/// What becomes of the state of an earlier run.
-enum Resume {
-    /// Nothing: the game begins, or has begun.
-    No,
-    /// It is being read.
-    Reading,
-    /// It waits for all modules.
-    Ready(Box<Checkpoint>),
-}
-
-/// Captures that may wait to be written; when they do, the next one is left out.
-const CAPTURES: usize = 2;
 
 /// A game: its world and everything that runs in it. Lives on the frame thread.
 pub struct Host {
@@ -654,26 +476,6 @@ impl Host {
         self.outbox.reloaded(report);
     }
 
-    /// Has the state read that was there before the version got in that a rollback has just
-    /// replaced. The rollback is answered when that is done.
-    fn read_state(&mut self, mut report: Reloaded) {
-        let version = report
-            .from
-            .and_then(|from| self.registry.id_of(&report.module, from));
-        let request = version.map(|before| KeeperRequest::Read { before });
-        let sent = match (&self.checkpoints, request) {
-            (Some(checkpoints), Some(request)) => checkpoints.requests.try_send(request).is_ok(),
-            _ => false,
-        };
-        if let Some(version) = version.filter(|_| sent) {
-            self.restoring.push((version, report));
-        } else {
-            "the code alone: no checkpoint of that moment can be read now"
-                .clone_into(&mut report.message);
-            self.outbox.reloaded(report);
-        }
-    }
-
     fn use_assets(&self, module: &str) {
         for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
             let Some(lease) = self.registry.lease(name, key) else {
@@ -792,222 +594,6 @@ impl Host {
                 }
             }
         }
-    }
-
-    /// Does something to the world as a whole; the result is JSON.
-    fn act(&mut self, act: WorldAct) -> Result<String, String> {
-        match act {
-            WorldAct::ClearLimbo(type_path) => {
-                let before = self.book.limbo.fields().len();
-                self.book.limbo.clear(type_path.as_deref());
-                let cleared = before - self.book.limbo.fields().len();
-                if let (0, Some(path)) = (cleared, type_path) {
-                    return Err(format!("nothing of a type `{path}` is in limbo"));
-                }
-                Ok(cleared.to_string())
-            }
-            WorldAct::Save => {
-                let (world, book) = (&self.world, &self.book);
-                let scene = panic::guard(|| scene::save(world, book))
-                    .map_err(|report| format!("a value panicked: {}", report.summary()))?;
-                for lost in &scene.lost {
-                    self.outbox.warn(format!(
-                        "{} values of `{}` are not in the scene: {}",
-                        lost.values, lost.type_path, lost.reason
-                    ));
-                }
-                to_json(Ok(Value::Str(scene.text)))
-            }
-            WorldAct::Load { name, text } => self.load_scene(&name, &text),
-        }
-    }
-
-    /// Whether the state of an earlier run is still to come.
-    fn is_resuming(&self) -> bool {
-        self.checkpoints
-            .as_ref()
-            .is_some_and(|checkpoints| !matches!(checkpoints.resume, Resume::No))
-    }
-
-    /// Captures the world for the checkpoint thread; `false` if there is nothing to keep yet
-    /// or the thread is behind.
-    fn checkpoint(&mut self, reason: Reason, before: Option<u32>) -> bool {
-        if self.frame == 0 || self.is_resuming() {
-            return false;
-        }
-        let Some(checkpoints) = self.checkpoints.as_mut() else {
-            return false;
-        };
-        checkpoints.last = Instant::now();
-        if checkpoints.requests.is_full() && reason == Reason::Interval {
-            return false;
-        }
-        let start = Instant::now();
-        let _ = panic::guard(|| self.world.flush());
-        let versions = self.registry.active_versions().into_iter();
-        let modules = versions.map(|(name, version, label, hash)| ModuleMeta {
-            name,
-            version,
-            label,
-            hash,
-            artifact: None,
-            state: None,
-        });
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-        let time = self.world.get_resource::<Time>();
-        let meta = Meta {
-            modules: modules.collect(),
-            frame: self.frame,
-            elapsed: time.map_or(Duration::ZERO, Time::elapsed),
-            saved_at_ms: since_epoch.map_or(0, |since| since.as_millis() as u64),
-            reason,
-        };
-        let (world, book) = (&self.world, &self.book);
-        let capture = match panic::guard(|| Capture::take(world, book, meta)) {
-            Ok(capture) => Box::new(capture),
-            Err(report) => {
-                self.outbox.error(format!(
-                    "no checkpoint was made, a value panicked: {}",
-                    report.summary()
-                ));
-                return false;
-            }
-        };
-        let request = KeeperRequest::Write {
-            capture,
-            took: start.elapsed(),
-            reason,
-            before,
-        };
-        checkpoints.requests.try_send(request).is_ok()
-    }
-
-    /// Takes checkpoints that were read: of an earlier run, or of a rollback.
-    fn take_state_read(&mut self) {
-        while let Some(read) = self
-            .checkpoints
-            .as_ref()
-            .and_then(|checkpoints| checkpoints.read.try_recv().ok())
-        {
-            match (read.before, read.result) {
-                (None, Ok(checkpoint)) => self.set_resume(Resume::Ready(checkpoint)),
-                (None, Err(why)) => {
-                    self.outbox.warn(format!(
-                        "the game begins anew, nothing to go on with: {why}"
-                    ));
-                    self.set_resume(Resume::No);
-                    self.start_all();
-                }
-                (Some(version), result) => {
-                    let restored = result.and_then(|checkpoint| self.restore(&checkpoint));
-                    self.rolled_back(version, restored);
-                }
-            }
-        }
-        if !self.waiting.is_empty() || !self.starting.is_empty() {
-            return;
-        }
-        let Some(checkpoints) = self.checkpoints.as_mut() else {
-            return;
-        };
-        if !matches!(checkpoints.resume, Resume::Ready(_)) {
-            return;
-        }
-        let Resume::Ready(checkpoint) = std::mem::replace(&mut checkpoints.resume, Resume::No)
-        else {
-            return;
-        };
-        match self.restore(&checkpoint) {
-            Ok(text) => {
-                self.frame = checkpoint.meta.frame;
-                let step = self.period();
-                self.world.insert_resource(checkpoint.meta.clock(step));
-                self.outbox.info(format!(
-                    "Resumed from the checkpoint of frame {}: {text}",
-                    checkpoint.meta.frame
-                ));
-            }
-            Err(why) => {
-                self.outbox.error(format!(
-                    "the game begins anew, its last checkpoint does not fit: {why}"
-                ));
-                self.start_all();
-            }
-        }
-    }
-
-    fn set_resume(&mut self, resume: Resume) {
-        if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.resume = resume;
-        }
-    }
-
-    /// Puts a checkpoint into the world; says what came back.
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<String, String> {
-        let (world, book) = (&mut self.world, &mut self.book);
-        let migrations = self.modules.migrations();
-        let report = panic::guard(|| checkpoint::restore(world, book, &migrations, checkpoint))
-            .map_err(|report| report.summary())?
-            .map_err(|error| error.to_string())?;
-        self.after_restore(&report)
-    }
-
-    fn after_restore(&mut self, report: &RestoreReport) -> Result<String, String> {
-        self.modules.renew_systems(&mut self.world)?;
-        for panicked in &report.panics {
-            self.outbox.warn(format!(
-                "a value panicked while it was replaced: {panicked}"
-            ));
-        }
-        if !report.unknown.is_empty() {
-            self.outbox.warn(format!(
-                "values of types that nobody registers are kept in limbo: {}",
-                report.unknown.join(", ")
-            ));
-        }
-        Ok(format!(
-            "{} entities, {} resources",
-            report.entities, report.resources
-        ))
-    }
-
-    /// The state of a rollback is back, or is not.
-    fn rolled_back(&mut self, version: u32, restored: Result<String, String>) {
-        let Some(index) = self
-            .restoring
-            .iter()
-            .position(|(waiting, _)| *waiting == version)
-        else {
-            return;
-        };
-        let (_, mut report) = self.restoring.swap_remove(index);
-        report.message = match restored {
-            Ok(text) => format!("with the state of that moment: {text}"),
-            Err(why) => format!("the code alone, the state of that moment is not back: {why}"),
-        };
-        self.outbox.reloaded(report);
-    }
-
-    /// Runs the `Startup` of all modules, which an earlier run should have made unnecessary.
-    fn start_all(&mut self) {
-        let modules: Vec<String> = self.registry.module_names();
-        for module in modules {
-            if self.modules.get(&module).is_some() {
-                self.start_module(&module);
-            }
-        }
-    }
-
-    /// Replaces the world by a scene; the result is JSON.
-    fn load_scene(&mut self, name: &str, text: &str) -> Result<String, String> {
-        let (world, book) = (&mut self.world, &mut self.book);
-        let report = panic::guard(|| scene::load(text, world, book))
-            .map_err(|report| report.summary())?
-            .map_err(|error| {
-                format!("{name}:{}:{}: {}", error.line, error.column, error.message)
-            })?;
-        let text = self.after_restore(&report)?;
-        to_json(Ok(Value::Str(text)))
     }
 
     /// Runs a module's `Startup`; frames no longer wait for it.

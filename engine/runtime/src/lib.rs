@@ -18,6 +18,7 @@
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
+//! | `outbox`, `easel` | what the host says, and its pictures | any |
 //! | [`workers`] | calls off the frame loop | workers |
 //! | [`assets`] | files to resources | assets |
 //! | [`telemetry`] | what the inspector shows | telemetry |
@@ -29,6 +30,7 @@ pub mod call;
 pub mod checkpoint;
 mod convert;
 pub mod data;
+mod easel;
 mod fence;
 pub mod host;
 mod keeper;
@@ -38,6 +40,7 @@ pub mod loader;
 mod log;
 pub mod migrate;
 mod observer;
+mod outbox;
 pub mod panic;
 pub mod rebuild;
 pub mod registry;
