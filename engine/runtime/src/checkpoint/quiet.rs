@@ -12,18 +12,19 @@
 use std::cell::RefCell;
 use std::iter::repeat_n;
 use std::mem::{self, MaybeUninit};
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use engine_api::bevy_ecs::archetype::{Archetype, ArchetypeId, Archetypes, Edges};
 use engine_api::bevy_ecs::bundle::{Bundle, Bundles, DynamicBundle};
 use engine_api::bevy_ecs::component::{
-    ComponentDescriptor, ComponentId, ComponentIds, Components, ComponentsRegistrator, StorageType,
+    ComponentId, Components, ComponentsRegistrator, StorageType,
 };
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::observer::Observers;
 use engine_api::bevy_ecs::ptr::{MovingPtr, OwningPtr};
-use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::{EntityWorldMut, World};
+
+use crate::rebuild::{bare_copy, part_mut, with_hooks_alone};
 
 thread_local! {
     /// What [`Parts`] consists of at the moment.
@@ -185,61 +186,4 @@ fn exchange_cache(world: &mut World, cache: (Bundles, Edges)) -> (Bundles, Edges
     // SAFETY: see above.
     let edges = unsafe { part_mut(&mut archetypes[ArchetypeId::EMPTY], Archetype::edges) };
     (bundles, mem::replace(edges, cache.1))
-}
-
-/// A field of `whole` for writing, given the getter that shows it for reading.
-///
-/// # Safety
-/// What is written must keep the promises that `whole` makes about its field.
-///
-/// # Panics
-/// If the getter shows something that does not lie inside `whole` itself.
-unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) -> &mut P {
-    let start = ptr::from_ref::<W>(whole).addr();
-    let offset = ptr::from_ref::<P>(part(whole)).addr().wrapping_sub(start);
-    let end = offset.checked_add(size_of::<P>());
-    let is_inside = end.is_some_and(|end| end <= size_of::<W>());
-    assert!(is_inside, "the part is not a field of the whole");
-    // SAFETY: a `P` was just seen at this offset inside of `whole`, and the pointer comes
-    // from the exclusive borrow of all of it, which the result keeps.
-    unsafe { &mut *ptr::from_mut(whole).byte_add(offset).cast::<P>() }
-}
-
-/// The same components with the same ids, without hooks and requirements.
-fn bare_copy(components: &Components) -> Components {
-    let (mut copy, mut ids) = (Components::default(), ComponentIds::default());
-    // SAFETY: both are new.
-    let mut registrator = unsafe { ComponentsRegistrator::new(&mut copy, &mut ids) };
-    for index in 0..components.len() {
-        registrator.register_component_with_descriptor(descriptor(components, index));
-    }
-    copy
-}
-
-/// The same components with the same ids and hooks, without requirements (other than
-/// those that every new world has).
-fn with_hooks_alone(components: &Components) -> Components {
-    let mut world = World::new();
-    for index in world.components().len()..components.len() {
-        let id = world
-            .components_registrator()
-            .register_component_with_descriptor(descriptor(components, index));
-        if let (Some(info), Some(hooks)) = (
-            components.get_info(id),
-            world.register_component_hooks_by_id(id),
-        ) {
-            *hooks = info.hooks().clone();
-        }
-    }
-    // SAFETY: the world is dropped next, for which it does not need the table.
-    unsafe { mem::take(part_mut(&mut world, World::components)) }
-}
-
-/// Layout, storage and drop function of a component.
-fn descriptor(components: &Components, index: usize) -> ComponentDescriptor {
-    let known = components.get_descriptor(ComponentId::new(index));
-    // An id that was reserved and never used: anything keeps the place.
-    known.map_or_else(ComponentDescriptor::new::<IsResource>, |known| {
-        known.into_owned()
-    })
 }

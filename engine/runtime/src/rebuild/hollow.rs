@@ -256,7 +256,7 @@ fn put_cache(world: &mut World, id: ArchetypeId, cache: (Bundles, Edges)) -> (Bu
 }
 
 /// The same components with the same ids, without hooks and requirements.
-fn bare_copy(components: &Components) -> Components {
+pub(crate) fn bare_copy(components: &Components) -> Components {
     let (mut copy, mut ids) = (Components::default(), ComponentIds::default());
     // SAFETY: both are new.
     let mut registrator = unsafe { ComponentsRegistrator::new(&mut copy, &mut ids) };
@@ -268,7 +268,7 @@ fn bare_copy(components: &Components) -> Components {
 
 /// The same components with the same ids and hooks, without requirements (other than
 /// those that every new world has).
-fn with_hooks_alone(components: &Components) -> Components {
+pub(crate) fn with_hooks_alone(components: &Components) -> Components {
     let mut world = World::new();
     for index in world.components().len()..components.len() {
         let id = world

@@ -18,7 +18,7 @@ use engine_api::bevy_ecs::world::World;
 ///
 /// # Panics
 /// If the getter shows something that does not lie inside `whole` itself.
-pub(super) unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) -> &mut P {
+pub(crate) unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) -> &mut P {
     let start = ptr::from_ref::<W>(whole).addr();
     let offset = ptr::from_ref::<P>(part(whole)).addr().wrapping_sub(start);
     let inside = offset
