@@ -9,6 +9,7 @@ use std::any::TypeId;
 use bevy_ecs::world::World;
 
 use crate::module::ModuleBuilder;
+use crate::sources::Sources;
 
 /// First bytes of every token: `LIVELOOP`.
 pub const MAGIC: [u8; 8] = *b"LIVELOOP";
@@ -78,6 +79,8 @@ pub struct ModuleEntry {
     pub label: &'static str,
     /// Registers everything the module offers.
     pub build: fn(&mut ModuleBuilder),
+    /// What the module's sources say about its types.
+    pub sources: Sources,
 }
 
 /// Symbol under which the library of module `name` exports its [`ModuleEntry`].

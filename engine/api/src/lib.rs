@@ -46,6 +46,7 @@
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
+//! | [`sources`] | what a module's source says where reflection sees nothing |
 //! | [`abi`] | what a native module exports, and how the engine knows it fits |
 
 // The derives and macros of this crate name it from outside; so do its tests.
@@ -64,6 +65,7 @@ pub mod observer;
 pub mod prelude;
 pub mod schema;
 pub mod shared;
+pub mod sources;
 pub mod state;
 pub mod system;
 pub mod time;

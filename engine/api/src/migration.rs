@@ -42,6 +42,7 @@ use bevy_reflect::{
 };
 
 use crate::schema::Schema;
+use crate::sources::Sources;
 
 /// What a migration reads.
 #[derive(Debug, Clone)]
@@ -76,6 +77,8 @@ pub struct MigrationRegistration {
     pub target_reflect: fn(&mut TypeRegistry),
     /// The function.
     pub run: MigrationFunction,
+    /// What is written about the types that its code knows.
+    pub sources: Sources,
 }
 
 /// Types that a migration makes or reads: those that derive `Reflect`.
@@ -126,6 +129,15 @@ impl MigrationRegistration {
             target_path: B::type_path().to_owned(),
             target_reflect: TypeRegistry::register::<B>,
             run: Arc::new(move |old| run(old).map(|new| Box::new(new) as Box<dyn PartialReflect>)),
+            sources: Sources::NONE,
+        }
+    }
+
+    /// Takes what the sources say about the types that the migration's code knows.
+    pub fn look_into(&mut self, sources: &Sources) {
+        self.sources = *sources;
+        if let MigrationSource::Type { schema, .. } = &mut self.source {
+            schema.look_into(sources);
         }
     }
 }

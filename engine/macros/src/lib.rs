@@ -2,14 +2,18 @@
 //!
 //! `#[module]` leaves the function as it is and adds one exported static,
 //! `engine_api::abi::ModuleEntry`, by which the engine finds it in a library. In a
-//! crate with the feature `live` it also links the shared engine library.
+//! crate with the feature `live` it also links the shared engine library, and puts into the
+//! static what the crate's sources say about its types (`sources`).
 
 use proc_macro::TokenStream;
+use std::path::Path;
+
 use proc_macro2::Span;
 use quote::quote;
 use syn::{FnArg, Ident, ItemFn, LitStr, parse_macro_input, spanned::Spanned};
 
 mod shared_state;
+mod sources;
 
 /// Marks the function that registers what a module offers.
 ///
@@ -41,6 +45,7 @@ pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
         name.span(),
     );
     let symbol = LitStr::new(&format!("liveloop_module_{name}"), name.span());
+    let sources = sources();
     quote! {
         #function
 
@@ -52,12 +57,17 @@ pub fn module(arguments: TokenStream, item: TokenStream) -> TokenStream {
         };
 
         #[doc(hidden)]
+        #[allow(unexpected_cfgs)]
         #[used]
         #[unsafe(export_name = #symbol)]
         #visibility static #entry: ::engine_api::abi::ModuleEntry = ::engine_api::abi::ModuleEntry {
             token: ::engine_api::abi::AbiToken::CURRENT,
             label: ::core::env!("CARGO_PKG_VERSION"),
             build: #name,
+            #[cfg(feature = "live")]
+            sources: #sources,
+            #[cfg(not(feature = "live"))]
+            sources: ::engine_api::sources::Sources::NONE,
         };
     }
     .into()
@@ -75,6 +85,28 @@ pub fn shared_state(arguments: TokenStream, item: TokenStream) -> TokenStream {
     shared_state::expand(arguments.into(), item.into())
         .unwrap_or_else(syn::Error::into_compile_error)
         .into()
+}
+
+/// What the sources of the crate that is compiled say, as an expression.
+fn sources() -> proc_macro2::TokenStream {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    // Cargo names a package, the compiler a crate.
+    let name = variable("CARGO_CRATE_NAME");
+    let read = sources::Sources::read(&name, Path::new(&variable("CARGO_MANIFEST_DIR")));
+    let crates = read.crates.iter();
+    let types = read
+        .types
+        .iter()
+        .map(|(name, number)| quote!((#name, #number)));
+    let (macros, dependencies) = (read.macros, read.dependencies);
+    quote! {
+        ::engine_api::sources::Sources {
+            crates: &[#(#crates),*],
+            types: &[#(#types),*],
+            macros: #macros,
+            dependencies: #dependencies,
+        }
+    }
 }
 
 fn error(span: Span, message: &str) -> TokenStream {

@@ -348,7 +348,7 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
             advice()
         )));
     }
-    let (label, build) = (entry.label.to_owned(), entry.build);
+    let (label, build, sources) = (entry.label.to_owned(), entry.build, entry.sources);
     let image = Image::find(copy);
     let code = NativeCode {
         library: Some(library),
@@ -361,6 +361,7 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
         hash,
         label,
         build,
+        sources,
     })
 }
 

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use engine_api::module::ModuleBuilder;
+use engine_api::sources::Sources;
 
 /// A file that should become the next version of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct LoadedCode {
     /// Registers what the module offers; may be called more than once. Must not
     /// be called after the handle is gone.
     pub build: fn(&mut ModuleBuilder),
+    /// What its source says about its types. Must not be used after the handle is gone.
+    pub sources: Sources,
 }
 
 /// Keeps the code of one version callable.

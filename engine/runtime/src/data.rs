@@ -15,6 +15,7 @@ use engine_api::bevy_reflect::serde::Serializable;
 use engine_api::bevy_reflect::{
     PartialReflect, ReflectRef, ReflectSerialize, TypeRegistry, enums::VariantType,
 };
+use engine_api::schema::{Unseen, source_of};
 use serde::{Deserialize, Serialize};
 
 pub use fit::{Fitted, Fitter, Misfit};
@@ -56,18 +57,22 @@ pub enum Data {
 
 /// A value of a type without parts, cloned by its own code and shared from then on.
 #[derive(Debug, Clone)]
-pub struct Live(Arc<dyn PartialReflect>);
+pub struct Live {
+    value: Arc<dyn PartialReflect>,
+    /// What the source says about its type ([`Schema::source_of`]).
+    source: Option<u64>,
+}
 
 impl PartialEq for Live {
     fn eq(&self, other: &Self) -> bool {
-        self.0.reflect_partial_eq(&*other.0) == Some(true)
+        self.source == other.source && self.value.reflect_partial_eq(&*other.value) == Some(true)
     }
 }
 
 impl Live {
     /// The value.
     pub fn value(&self) -> &dyn PartialReflect {
-        &*self.0
+        &*self.value
     }
 }
 
@@ -106,7 +111,20 @@ impl Data {
     /// # Errors
     /// Which part cannot be taken.
     pub fn of(value: &dyn PartialReflect, registry: &TypeRegistry) -> Result<Self, Unreadable> {
-        Taker { registry }.take(value, "")
+        Self::with_sources(value, registry, &[])
+    }
+
+    /// As [`Data::of`], of a value whose type has parts that reflection does not see:
+    /// those that can only be cloned remember what their source was.
+    ///
+    /// # Errors
+    /// Which part cannot be taken.
+    pub fn with_sources(
+        value: &dyn PartialReflect,
+        registry: &TypeRegistry,
+        unseen: &[Unseen],
+    ) -> Result<Self, Unreadable> {
+        Taker { registry, unseen }.take(value, "")
     }
 
     /// The data at a path of field names: `stats.armor`, `items[3].count`.
@@ -179,6 +197,7 @@ impl Data {
 
 struct Taker<'a> {
     registry: &'a TypeRegistry,
+    unseen: &'a [Unseen],
 }
 
 impl Taker<'_> {
@@ -255,7 +274,10 @@ impl Taker<'_> {
             return Ok(Data::Foreign(type_path.to_owned(), text));
         }
         match value.reflect_clone() {
-            Ok(clone) => Ok(Data::Live(Live(clone.into_partial_reflect().into()))),
+            Ok(clone) => Ok(Data::Live(Live {
+                value: clone.into_partial_reflect().into(),
+                source: source_of(self.unseen, type_path),
+            })),
             Err(_) => Err(Unreadable {
                 path: path.to_owned(),
                 type_path: type_path.to_owned(),

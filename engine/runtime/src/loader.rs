@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use engine_api::module::{ModuleBuilder, ModuleDescription};
+use engine_api::sources::Sources;
 use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
@@ -391,13 +392,14 @@ fn describe(key: VersionKey, loaded: &LoadedCode) -> Result<ModuleDescription, S
         (loaded.build)(&mut builder);
         builder.finish()
     });
-    let description = description.map_err(|report| {
+    let mut description = description.map_err(|report| {
         format!(
             "it panicked while it was asked what it offers: {}",
             report.summary()
         )
     })?;
     if description.errors.is_empty() {
+        look_into(&mut description, &loaded.sources);
         Ok(description)
     } else {
         Err(description.errors.join("; "))
@@ -422,7 +424,18 @@ fn check(
         )
     })??;
     description.types.extend(kept);
+    look_into(description, &loaded.sources);
     Ok(())
+}
+
+/// Lets all schemas differ where the sources do.
+fn look_into(description: &mut ModuleDescription, sources: &Sources) {
+    for state in &mut description.types {
+        state.schema.look_into(sources);
+    }
+    for migration in &mut description.migrations {
+        migration.look_into(sources);
+    }
 }
 
 /// Drops what versions left behind. That runs code of theirs (the values of a

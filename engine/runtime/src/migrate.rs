@@ -133,7 +133,9 @@ impl<'a> Migration<'a> {
     pub fn by_rules(old: Side, new: Side, limbo: &'a Limbo) -> Self {
         let (old_registry, new_registry) = (old.registry(), new.registry());
         let in_limbo = limbo.has_type(&old.schema.path) || limbo.has_type(&new.schema.path);
-        let plan = Plan::between(&old.schema, &new).filter(|_| !in_limbo);
+        // A plan copies the bytes of what reflection does not see.
+        let seen = old.schema.unseen == new.schema.unseen;
+        let plan = Plan::between(&old.schema, &new).filter(|_| seen && !in_limbo);
         let report = MigrationReport {
             type_path: new.schema.path.clone(),
             ..MigrationReport::default()
@@ -223,7 +225,9 @@ impl<'a> Migration<'a> {
         };
         // SAFETY: as promised to this function.
         let value = unsafe { (self.old.values.reflect)(Ptr::new(from)) };
-        let mut data = Data::of(value, &self.old_registry).map_err(|error| error.to_string())?;
+        let unseen = &self.old.schema.unseen;
+        let mut data = Data::with_sources(value, &self.old_registry, unseen)
+            .map_err(|error| error.to_string())?;
         if let Some(plan) = &self.plan {
             for path in plan.removed() {
                 if let Some(part) = data.at(path) {

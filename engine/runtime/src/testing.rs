@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine_api::module::{ModuleBuilder, ModuleDescription};
+use engine_api::sources::Sources;
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
 
@@ -151,6 +152,7 @@ impl FakeBackend {
             hash: content_hash(name.as_bytes()),
             label: format!("label of {name}"),
             build,
+            sources: Sources::NONE,
         }
     }
 }

@@ -134,6 +134,8 @@ pub const ACCEPTED: &[Case] = &[
         "enum E { C, B, #[default] A } struct T { e: E, all: Vec<E> }", "T { e: A, all: [A, B, C] }").and_back("T { e: A, all: [A, B, C] }"),
     case("discriminants_changed", "enum T { #[default] Idle = 1, Run = 7 }", "T::Idle, T::Run",
         "enum T { #[default] Idle = 7, Run = 1 }", "Idle; Run"),
+    case("discriminants_of_variants_with_fields", "#[repr(u8)] enum T { #[default] None = 0, A(u32) = 1, B(u32) = 2 }", "T::A(7), T::B(8)",
+        "#[repr(u8)] enum T { #[default] None = 0, A(u32) = 2, B(u32) = 1 }", "A(7); B(8)"),
     case("variant_renamed", "enum E { #[default] Calm, Angry(u8) } struct T { e: E }", "T { e: E::Angry(3) }, T { e: E::Calm }",
         "enum E { #[default] Calm, #[reflect(@RenamedFrom(\"Angry\"))] Furious(u32) } struct T { e: E }", "T { e: Furious(3) }; T { e: Calm }"),
     case("variant_fields", "enum T { #[default] Calm, Angry { at: u8, why: String } }", "T::Angry { at: 3, why: \"rain\".into() }",
@@ -250,6 +252,8 @@ pub const ACCEPTED: &[Case] = &[
         "struct T { n: u8, #[reflect(ignore)] cache: Vec<u32> }", "T { n: 1, cache: [9] }").and_back("T { n: 1, cache: [9] }"),
     case("a_type_that_stays", "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: vec![In { x: 2 }], by: HashMap::new() }",
         "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: [In { x: 2 }], by: {} }"),
+    case("ignored_field_retyped", "own struct T { n: u8, #[reflect(ignore)] cache: u32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 11 } } }", "T { n: 1, cache: 9 }",
+        "own struct T { n: u8, #[reflect(ignore)] cache: f32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 12.0 } } }", "T { n: 1, cache: 12.0 }"),
     case("rename_undone", "struct T { a: u32, n: u8 }", "T { a: 7, n: 1 }",
         "struct T { #[reflect(@RenamedFrom(\"a\"))] b: u32, n: u8 }", "T { b: 7, n: 1 }").and_back("T { a: 7, n: 1 }"),
 ];

@@ -62,4 +62,6 @@ pub const REFUSED: &[Refusal] = &[
         "own #[reflect(opaque)] #[reflect(Clone)] struct Seed { a: u32, b: u8 } impl Default for Seed { fn default() -> Self { Seed { a: 5, b: 5 } } } struct T { seed: Seed }", &["field `seed`", "Seed`"]),
     refusal("struct_to_enum", "struct In { x: u8 } struct T { at: In }", "T { at: In { x: 1 } }",
         "enum In { #[default] A } struct T { at: In }", &["field `at`", "{x}", "In`"]),
+    refusal("opaque_type_retyped", "own #[reflect(opaque)] #[reflect(Clone)] struct Seed(u32); impl Default for Seed { fn default() -> Self { Seed(5) } } struct T { seed: Seed }", "T { seed: Seed(77) }",
+        "own #[reflect(opaque)] #[reflect(Clone)] struct Seed(f32); impl Default for Seed { fn default() -> Self { Seed(5.0) } } struct T { seed: Seed }", &["`seed`", "Seed`"]),
 ];

@@ -25,7 +25,7 @@ use super::Checkpoint;
 
 const MAGIC: [u8; 8] = *b"LIVECHK\0";
 /// Number of the format; another one is not read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const HEADER: usize = 32;
 const MACHINE: [u8; 4] = [
     if cfg!(target_endian = "little") { 1 } else { 2 },

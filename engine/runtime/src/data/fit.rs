@@ -16,7 +16,9 @@ use engine_api::bevy_reflect::{
     PartialReflect, ReflectDeserialize, ReflectFromReflect, TypeInfo, TypeRegistration,
     TypeRegistry,
 };
-use engine_api::schema::{FieldSchema, Schema, Shape, StructKind, VariantSchema};
+use engine_api::schema::{
+    FieldSchema, Schema, Shape, StructKind, Unseen, VariantSchema, source_of,
+};
 
 use super::{Data, join};
 
@@ -59,6 +61,7 @@ impl Fitter<'_> {
     pub fn fit(&self, data: &Data, schema: &Schema) -> Result<Fitted, Misfit> {
         let mut run = Run {
             fitter: self,
+            unseen: &schema.unseen,
             above: Vec::new(),
             removed: Vec::new(),
             restored: Vec::new(),
@@ -74,6 +77,7 @@ impl Fitter<'_> {
 
 struct Run<'a, 's> {
     fitter: &'a Fitter<'a>,
+    unseen: &'s [Unseen],
     above: Vec<&'s Shape>,
     removed: Vec<(String, Data)>,
     restored: Vec<String>,
@@ -424,6 +428,17 @@ impl<'s> Run<'_, 's> {
             });
         }
         match data {
+            Data::Live(live)
+                if self.is_of(live.value(), type_path)
+                    && live.source != source_of(self.unseen, type_path) =>
+            {
+                let message = format!(
+                    "`{type_path}` is opaque to reflection, and its source changed; add \
+                     `#[reflect(Serialize, Deserialize)]` to it, write a migration, or revert \
+                     the edit"
+                );
+                Err(misfit(path, message))
+            }
             Data::Live(live) if self.is_of(live.value(), type_path) => {
                 let clone = live.value().reflect_clone();
                 clone

@@ -108,6 +108,7 @@ fn field_schema(name: &str, before: &[String], ty: &Type) -> FieldSchema {
 
 fn schema(ty: &Type) -> Schema {
     Schema {
+        unseen: Vec::new(),
         path: path(ty),
         size: 0,
         align: 1,

@@ -198,7 +198,8 @@ pub(crate) fn run(
                     schema, reflect, ..
                 },
             ) => {
-                let data = Data::of(&**value, registry).map_err(|error| error.to_string())?;
+                let data = Data::with_sources(&**value, registry, &schema.unseen)
+                    .map_err(|error| error.to_string())?;
                 fit(&data, schema, &registry_of(*reflect))?
             }
             (
@@ -207,7 +208,14 @@ pub(crate) fn run(
                     schema, reflect, ..
                 },
             ) => fit(data, schema, &registry_of(*reflect))?,
-            (_, MigrationSource::Fields(_)) => fit(data, old, old_registry)?,
+            (_, MigrationSource::Fields(_)) => {
+                // Its code takes opaque parts for what they are to it.
+                let mut seen = old.clone();
+                for unseen in &mut seen.unseen {
+                    unseen.source = migration.sources.number(&unseen.path).unwrap_or_default();
+                }
+                fit(data, &seen, old_registry)?
+            }
         };
         let value = (migration.run)(&*input)?;
         made = Some((value, registry_of(migration.target_reflect)));
