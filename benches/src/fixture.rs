@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use engine_api::module::ModuleBuilder;
+use engine_api::sources::Sources;
 use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
 use engine_runtime::host::{Host, HostConfig};
 use engine_runtime::link::{FromHost, ToHost};
@@ -55,6 +56,7 @@ impl LinkedBackend {
             hash: self.loads,
             label: "0.1.0".to_owned(),
             build: self.build,
+            sources: Sources::NONE,
         }
     }
 }
