@@ -20,6 +20,13 @@ pub const LIB: &str = "game_logic/src/lib.rs";
 /// Lines of the engine's log that a failed test shows.
 const SHOWN_LINES: usize = 60;
 
+/// The command of a checker that engines are to run under, with its arguments, from the
+/// variable `LIVELOOP_CHECKER`; see `tests/src/lib.rs`.
+pub fn checker() -> Option<String> {
+    let checker = std::env::var("LIVELOOP_CHECKER").ok();
+    checker.filter(|checker| !checker.trim().is_empty())
+}
+
 /// An engine in the scratch workspace; killed when dropped.
 #[derive(Debug)]
 pub struct Engine<'a> {
@@ -57,8 +64,16 @@ impl<'a> Engine<'a> {
     /// Starts one and does not wait.
     pub fn spawn(scratch: &'a Scratch, arguments: &[&str]) -> Self {
         let socket = scratch.temporary.join("socket");
-        let mut child = scratch
-            .command(scratch.binary("engine"))
+        let mut command = match checker() {
+            Some(checker) => {
+                let mut words = checker.split_whitespace();
+                let mut command = scratch.command(words.next().expect("it is not empty"));
+                command.args(words).arg(scratch.binary("engine"));
+                command
+            }
+            None => scratch.command(scratch.binary("engine")),
+        };
+        let mut child = command
             .args(["--headless", "--socket"])
             .arg(&socket)
             .args(arguments)

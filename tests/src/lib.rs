@@ -16,6 +16,9 @@
 //! written by a table. Tests wait for events (a log line, a status
 //! that arrives, the end of a process), never for time to pass; every wait has a
 //! deadline of [`PATIENCE`], so that a failure ends and shows the engine's log.
+//!
+//! With `LIVELOOP_CHECKER` engines run under a checker, such as
+//! `LIVELOOP_CHECKER="valgrind -q --trace-children=yes --error-exitcode=99" cargo test --test soak`.
 
 #![cfg(target_os = "linux")]
 #![expect(
