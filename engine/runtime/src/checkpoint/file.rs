@@ -11,7 +11,7 @@
 //! | 8 | xxHash64 (seed 0) of the content |
 //! | ... | the content: a [`Checkpoint`] as postcard writes it |
 //!
-//! Packed columns are in the byte order of the machine (see [`plain`](super::plain)).
+//! Packed values are in the byte order of the machine (see [`pack`](super::pack)).
 //! Nothing is read of the content before its length and hash are known to be right, so
 //! that a truncated or changed file is an error and nothing else.
 
@@ -25,7 +25,7 @@ use super::Checkpoint;
 
 const MAGIC: [u8; 8] = *b"LIVECHK\0";
 /// Number of the format; another one is not read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const HEADER: usize = 32;
 const MACHINE: [u8; 4] = [
     if cfg!(target_endian = "little") { 1 } else { 2 },
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(decode(&bytes).unwrap_err().to_string(), message);
         };
         check(0, b'X', "it is not a checkpoint");
-        check(8, 9, "its format is number 9, this engine reads number 1");
+        check(8, 9, "its format is number 9, this engine reads number 2");
         check(13, 2, "it was made on another kind of machine");
         let length = bytes.len() - HEADER;
         let absurd = length as u64 | 0xff << 56;
