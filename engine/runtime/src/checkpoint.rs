@@ -25,7 +25,7 @@ pub mod capture;
 pub mod file;
 pub mod pack;
 pub mod plain;
-mod quiet;
+pub(crate) mod quiet;
 pub mod restore;
 pub mod store;
 pub mod unpack;

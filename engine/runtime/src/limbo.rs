@@ -117,6 +117,24 @@ impl Limbo {
         self.types.contains_key(type_path)
     }
 
+    /// Paths of all types that something is kept of.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
+    }
+
+    /// Values of a type that are kept as a whole, and whose they are.
+    pub fn whole(&self, type_path: &str) -> impl Iterator<Item = (Entity, &Data)> {
+        let kept = self
+            .types
+            .get(type_path)
+            .map(|of_type| of_type.parts.iter());
+        let parts = kept.into_iter().flatten();
+        parts.filter_map(|(bits, parts)| {
+            let (_, data) = parts.iter().find(|(part, _)| part.is_empty())?;
+            Some((Entity::try_from_bits(*bits)?, data))
+        })
+    }
+
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()

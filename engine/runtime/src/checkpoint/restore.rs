@@ -40,7 +40,8 @@ use crate::migrate::written;
 use crate::panic;
 use crate::state::{KeptType, StateBook};
 
-use buffer::Buffer;
+pub(crate) use buffer::Buffer;
+pub(crate) use put::put_resource;
 
 /// What is done with what the checkpoint does not mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
