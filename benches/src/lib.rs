@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | What does a counted call through the table cost? | `cargo bench -p liveloop_benches --bench call` | a plain function pointer; `hot_module!` of hot-lib-reloader |
 //! | How long does the frame loop stand still at a swap? | `cargo bench -p liveloop_benches --bench swap` | building a bevy_ecs `Schedule` of the same systems anew |
+//! | What does a checkpoint cost the frame loop? | `cargo bench -p liveloop_benches --bench checkpoint` | the same values cloned |
 //! | What does the engine cost per frame? | `cargo bench -p liveloop_benches --bench frame` | the same systems in a bevy_ecs `Schedule` |
 //! | How long from save to new code running? | `cargo run -p liveloop_benches --bin edit_loop` | the bare `rustc` command; the flow of hot-lib-reloader |
 //!

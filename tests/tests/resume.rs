@@ -184,6 +184,45 @@ fn a_rollback_with_state_and_a_scene_bring_values_back() {
 }
 
 #[test]
+fn a_component_that_is_deleted_comes_back_with_its_values() {
+    let scratch = Scratch::take();
+    let config = often(&scratch);
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["4"]);
+    let crates = inventory(&engine);
+    let text = scratch.read(LIB);
+    let without = text
+        .replace("m.component::<Crate>()\n        .component", "m.component")
+        .replace("        .observe(removed)\n", "");
+    let apply = |engine: &Engine, text: &str| {
+        let seq = engine.last_reload();
+        scratch.save(LIB, text);
+        let reload = engine.reload_after(seq);
+        assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    };
+    apply(&engine, &without);
+    apply(&engine, &text);
+    assert_eq!(inventory(&engine), crates);
+
+    // And when the engine was started without it meanwhile.
+    apply(&engine, &without);
+    next_checkpoint(&engine);
+    assert!(engine.finish().success());
+    let engine = Engine::start_with(&scratch, &["--config", &config, "--resume"]);
+    engine.log.wait(0, "the resumption", |line| {
+        line.starts_with("[INFO] Resumed from the checkpoint")
+    });
+    let limbo = engine.wait("limbo", |status| status.world.limbo.first().cloned());
+    assert_eq!((limbo.field.as_str(), limbo.entities), ("", 4));
+    apply(&engine, &text);
+    assert_eq!(inventory(&engine), crates);
+    engine.wait("an empty limbo", |status| {
+        status.world.limbo.is_empty().then_some(())
+    });
+    assert!(engine.finish().success());
+}
+
+#[test]
 fn removed_fields_are_kept_until_somebody_clears_them() {
     let scratch = Scratch::take();
     let engine = Engine::start(&scratch);

@@ -1,7 +1,7 @@
 //! Checkpoints: the world saved at a moment, restorable by a later process.
 //!
 //! ```text
-//! frame thread   Capture::take ──► columns copied as bytes, the rest as data
+//! frame thread   Capture::take ──► bytes of columns, values packed one after the other
 //!                      │ send
 //! writer thread  Capture::into_checkpoint ──► Store::write   (temporary file, fsync, rename)
 //!
@@ -11,7 +11,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`capture`] | what the frame thread takes |
-//! | [`plain`] | values without heap: from memory to bytes to [`Data`] |
+//! | [`plain`] | values without heap: from memory to bytes and back |
+//! | [`pack`] | all values: through reflection to bytes |
+//! | [`unpack`] | bytes and a schema to [`Data`] |
 //! | [`file`] | the file format |
 //! | [`store`] | the folder with the last checkpoints |
 //! | [`restore`] | a checkpoint into a world whose modules are loaded |
@@ -21,10 +23,12 @@
 
 pub mod capture;
 pub mod file;
+pub mod pack;
 pub mod plain;
-mod quiet;
+pub(crate) mod quiet;
 pub mod restore;
 pub mod store;
+pub mod unpack;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -153,14 +157,66 @@ pub struct SavedType {
 /// Values of one type.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SavedValues {
-    /// Those of a plain type one after the other, see [`plain`].
-    Packed(#[serde(with = "packed")] Vec<u8>),
-    /// `None` for those that could not be taken.
+    /// Those of a plain type, packed one after the other; all have one width.
+    Plain(#[serde(with = "bytes")] Vec<u8>),
+    /// Packed values of any width.
+    Packed(Packed),
+    /// Those that were not in a world: `None` for those that are missing.
     Data(Vec<Option<Data>>),
 }
 
+/// Packed values of any width.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    #[serde(with = "bytes")]
+    bytes: Vec<u8>,
+    /// Where each one ends, and whether it is there: those that could not be taken are not.
+    ends: Vec<(u64, bool)>,
+}
+
+impl Packed {
+    /// Adds the value that `pack` appends to the bytes; a piece of one, if it fails, is
+    /// taken away again.
+    pub fn push(&mut self, pack: impl FnOnce(&mut Vec<u8>) -> bool) {
+        // A panic may have left a piece.
+        let start = self.ends.last().map_or(0, |(end, _)| *end as usize);
+        self.bytes.truncate(start);
+        let is_there = pack(&mut self.bytes);
+        if !is_there {
+            self.bytes.truncate(start);
+        }
+        self.ends.push((self.bytes.len() as u64, is_there));
+    }
+
+    /// Number of values, those that are missing included.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Whether a value could not be taken.
+    pub fn is_missing(&self, index: usize) -> bool {
+        matches!(self.ends.get(index), Some((_, false)))
+    }
+
+    /// The bytes of a value; `None` if it is missing.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let start = match index {
+            0 => 0,
+            index => self.ends.get(index - 1)?.0,
+        };
+        let (end, is_there) = *self.ends.get(index)?;
+        let bytes = self.bytes.get(start as usize..end as usize)?;
+        is_there.then_some(bytes)
+    }
+}
+
 /// Bytes as bytes, not as a list of numbers.
-mod packed {
+mod bytes {
     use std::fmt;
 
     use serde::de::{Error, Visitor};
@@ -282,11 +338,15 @@ impl Checkpoint {
     pub fn value(&self, column: &SavedColumn, index: usize) -> Option<Data> {
         match &column.values {
             SavedValues::Data(values) => values.get(index)?.clone(),
-            SavedValues::Packed(bytes) => {
+            SavedValues::Packed(values) => {
+                let schema = &self.types.get(column.of as usize)?.schema;
+                unpack::read(schema, values.get(index)?)
+            }
+            SavedValues::Plain(bytes) => {
                 let schema = &self.types.get(column.of as usize)?.schema;
                 let width = plain::width(schema)?;
                 let start = index.checked_mul(width)?;
-                plain::read(schema, bytes.get(start..start.checked_add(width)?)?)
+                unpack::read(schema, bytes.get(start..start.checked_add(width)?)?)
             }
         }
     }

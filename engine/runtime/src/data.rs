@@ -8,6 +8,7 @@
 
 mod fit;
 
+use std::fmt;
 use std::sync::Arc;
 
 use engine_api::bevy_ecs::entity::Entity;
@@ -149,6 +150,36 @@ impl Data {
             return None;
         };
         fields.iter().find(|(name, _)| name == first)?.1.at(rest)
+    }
+
+    /// The path of a part that can only be cloned, and so cannot go to a file. Costs a look
+    /// at each part.
+    pub fn live_part(&self) -> Option<String> {
+        let below = |name: fmt::Arguments<'_>, part: &Self| {
+            let rest = part.live_part()?;
+            let dot = if rest.is_empty() || rest.starts_with('[') {
+                ""
+            } else {
+                "."
+            };
+            Some(format!("{name}{dot}{rest}"))
+        };
+        match self {
+            Self::Live(_) => Some(String::new()),
+            Self::Struct(fields) | Self::Variant(_, fields) => {
+                let mut fields = fields.iter();
+                fields.find_map(|(name, part)| below(format_args!("{name}"), part))
+            }
+            Self::List(items) => {
+                let mut items = items.iter().enumerate();
+                items.find_map(|(index, part)| below(format_args!("[{index}]"), part))
+            }
+            Self::Map(pairs) => pairs.iter().find_map(|(key, value)| {
+                let of_key = below(format_args!("key"), key);
+                of_key.or_else(|| below(format_args!("value"), value))
+            }),
+            _ => None,
+        }
     }
 
     /// Size of the tree in memory, about, in bytes.

@@ -419,6 +419,7 @@ impl Host {
                 took,
                 migration,
                 migrated,
+                misfits,
                 lost_observers,
             }) => {
                 report.migrate_ms = migration.as_secs_f64() * 1000.0;
@@ -429,6 +430,9 @@ impl Host {
                          get into the world with the new types; register observers with \
                          `m.observe`"
                     ));
+                }
+                for misfit in misfits {
+                    self.outbox.warn(format!("Module '{module}': {misfit}"));
                 }
                 for migrated in migrated {
                     self.outbox.debug(migrated.to_string());

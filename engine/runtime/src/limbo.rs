@@ -4,20 +4,73 @@
 //! or a person clears it. When the field comes back, or an older version does, the value
 //! goes back to its place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use engine_api::bevy_ecs::entity::Entity;
-use serde::{Deserialize, Serialize};
 
 use crate::data::Data;
 
+/// Parts of values by entity, with their paths.
+pub type Parts = HashMap<u64, Vec<(String, Data)>>;
+
 /// Values of removed fields, by type path and entity.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limbo {
-    types: HashMap<String, HashMap<u64, Vec<(String, Data)>>>,
+    types: HashMap<String, OfType>,
     /// What [`Limbo::fields`] says; counted when something changes.
-    #[serde(skip)]
     fields: Vec<LimboField>,
+}
+
+/// What is kept of one type.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct OfType {
+    /// Shared with checkpoints that are being written.
+    parts: Arc<Parts>,
+    /// Those that can only be cloned. They belong to running code and stay on its thread.
+    live: Parts,
+}
+
+impl OfType {
+    fn is_empty(&self) -> bool {
+        self.parts.is_empty() && self.live.is_empty()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &(String, Data)> {
+        self.parts.values().chain(self.live.values()).flatten()
+    }
+
+    fn remove(&mut self, entity: Entity, path: &str) {
+        let bits = &entity.to_bits();
+        let has = |parts: &Parts| {
+            let mut of_entity = parts.get(bits).into_iter().flatten();
+            of_entity.any(|(part, _)| part == path)
+        };
+        let remove = |parts: &mut Parts| {
+            if let Some(of_entity) = parts.get_mut(bits) {
+                of_entity.retain(|(part, _)| part != path);
+                if of_entity.is_empty() {
+                    parts.remove(bits);
+                }
+            }
+        };
+        if has(&self.parts) {
+            remove(Arc::make_mut(&mut self.parts));
+        }
+        remove(&mut self.live);
+    }
+
+    fn add(&mut self, entity: Entity, path: String, data: Data) {
+        self.remove(entity, &path);
+        let parts = match data.live_part() {
+            None => Arc::make_mut(&mut self.parts),
+            Some(_) => &mut self.live,
+        };
+        parts
+            .entry(entity.to_bits())
+            .or_default()
+            .push((path, data));
+    }
 }
 
 /// What a migration does to limbo.
@@ -64,6 +117,24 @@ impl Limbo {
         self.types.contains_key(type_path)
     }
 
+    /// Paths of all types that something is kept of.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
+    }
+
+    /// Values of a type that are kept as a whole, and whose they are.
+    pub fn whole(&self, type_path: &str) -> impl Iterator<Item = (Entity, &Data)> {
+        let kept = self
+            .types
+            .get(type_path)
+            .map(|of_type| of_type.parts.iter());
+        let parts = kept.into_iter().flatten();
+        parts.filter_map(|(bits, parts)| {
+            let (_, data) = parts.iter().find(|(part, _)| part.is_empty())?;
+            Some((Entity::try_from_bits(*bits)?, data))
+        })
+    }
+
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()
@@ -71,47 +142,77 @@ impl Limbo {
 
     /// A part of an entity's value.
     pub fn get(&self, type_path: &str, entity: Entity, path: &str) -> Option<&Data> {
-        let parts = self.types.get(type_path)?.get(&entity.to_bits())?;
-        let (_, data) = parts.iter().find(|(part, _)| part == path)?;
+        let of_type = self.types.get(type_path)?;
+        let bits = entity.to_bits();
+        let found = [&*of_type.parts, &of_type.live]
+            .into_iter()
+            .filter_map(|parts| parts.get(&bits));
+        let (_, data) = found.flatten().find(|(part, _)| part == path)?;
         Some(data)
+    }
+
+    /// What is kept, by type path, as it is now, without what can only be cloned
+    /// ([`Limbo::live_fields`]). Costs nothing; for any thread.
+    pub fn image(&self) -> Vec<(String, Arc<Parts>)> {
+        let types = self.types.iter();
+        types
+            .map(|(path, of_type)| (path.clone(), of_type.parts.clone()))
+            .collect()
+    }
+
+    /// Types and fields that only running code can keep, and of how many entities.
+    pub fn live_fields(&self) -> HashMap<(&str, &str), usize> {
+        let mut fields = HashMap::new();
+        for (type_path, of_type) in &self.types {
+            for (path, _) in of_type.live.values().flatten() {
+                *fields.entry((&**type_path, &**path)).or_insert(0) += 1;
+            }
+        }
+        fields
     }
 
     /// Does what migrations decided.
     pub fn apply(&mut self, changes: LimboChanges) {
         for (from, to) in changes.renamed {
             if let Some(kept) = self.types.remove(&from) {
-                self.types.entry(to).or_default().extend(kept);
+                let to = self.types.entry(to).or_default();
+                Arc::make_mut(&mut to.parts).extend(Arc::unwrap_or_clone(kept.parts));
+                to.live.extend(kept.live);
             }
         }
         for (type_path, entity, path) in changes.taken {
-            if let Some(entities) = self.types.get_mut(&type_path)
-                && let Some(parts) = entities.get_mut(&entity.to_bits())
-            {
-                parts.retain(|(part, _)| *part != path);
-                if parts.is_empty() {
-                    entities.remove(&entity.to_bits());
-                }
+            if let Some(of_type) = self.types.get_mut(&type_path) {
+                of_type.remove(entity, &path);
             }
         }
         for (type_path, entity, path, data) in changes.added {
-            let entities = self.types.entry(type_path).or_default();
-            let parts = entities.entry(entity.to_bits()).or_default();
-            parts.retain(|(part, _)| *part != path);
-            parts.push((path, data));
+            let of_type = self.types.entry(type_path).or_default();
+            of_type.add(entity, path, data);
         }
         self.settle();
     }
 
     /// After a change: no empty maps, new figures.
     fn settle(&mut self) {
-        self.types.retain(|_, entities| !entities.is_empty());
+        self.types.retain(|_, of_type| !of_type.is_empty());
         self.fields = self.count();
     }
 
     /// Forgets what belongs to entities that are gone. Costs a look-up per entity kept.
     pub fn sweep(&mut self, is_alive: impl Fn(Entity) -> bool) {
-        for entities in self.types.values_mut() {
-            entities.retain(|bits, _| Entity::try_from_bits(*bits).is_some_and(&is_alive));
+        let stays = |bits: &u64| Entity::try_from_bits(*bits).is_some_and(&is_alive);
+        for of_type in self.types.values_mut() {
+            let gone: HashSet<u64> = of_type
+                .parts
+                .keys()
+                .copied()
+                .filter(|b| !stays(b))
+                .collect();
+            if !gone.is_empty() {
+                let parts = Arc::make_mut(&mut of_type.parts);
+                parts.retain(|bits, _| !gone.contains(bits));
+            }
+            of_type.live.retain(|bits, _| stays(bits));
         }
         self.settle();
     }
@@ -132,9 +233,9 @@ impl Limbo {
 
     fn count(&self) -> Vec<LimboField> {
         let mut found: Vec<LimboField> = Vec::new();
-        for (type_path, entities) in &self.types {
+        for (type_path, of_type) in &self.types {
             let mut fields: HashMap<&str, (usize, usize)> = HashMap::new();
-            for (path, data) in entities.values().flatten() {
+            for (path, data) in of_type.all() {
                 let field = fields.entry(path).or_default();
                 field.0 += 1;
                 field.1 += data.bytes();

@@ -4,6 +4,7 @@
 //! prepared) comes first and is undone; then everything is put into place at once.
 
 mod entering;
+mod returning;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +92,8 @@ pub struct Swapped {
     pub migration: Duration,
     /// What was done to the values of each type that changed.
     pub migrated: Vec<MigrationReport>,
+    /// Why values stay in limbo whose type is registered now.
+    pub misfits: Vec<String>,
     /// Observers that systems had added (`entity.observe`) and that could not be taken into
     /// a new world.
     pub lost_observers: usize,
@@ -212,14 +215,14 @@ impl ActiveModules {
         let entered = if needs_rebuild {
             entering.rebuild(offer, &self.modules, world, book)
         } else {
-            let runnable = entering.prepare_in_place(offer, world, book);
-            runnable.map(Rebuild::none)
+            entering.prepare_in_place(offer, world, book)
         };
         let Rebuild {
             runnable,
             others,
             took: migration,
             reports: migrated,
+            misfits,
             lost_observers,
         } = match entered {
             Ok(rebuild) => rebuild,
@@ -262,6 +265,7 @@ impl ActiveModules {
             took: start.elapsed(),
             migration,
             migrated,
+            misfits,
             lost_observers,
         })
     }

@@ -11,7 +11,7 @@
 //! | 8 | xxHash64 (seed 0) of the content |
 //! | ... | the content: a [`Checkpoint`] as postcard writes it |
 //!
-//! Packed columns are in the byte order of the machine (see [`plain`](super::plain)).
+//! Packed values are in the byte order of the machine (see [`pack`](super::pack)).
 //! Nothing is read of the content before its length and hash are known to be right, so
 //! that a truncated or changed file is an error and nothing else.
 
@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(decode(&bytes).unwrap_err().to_string(), message);
         };
         check(0, b'X', "it is not a checkpoint");
-        check(8, 9, "its format is number 9, this engine reads number 1");
+        check(8, 9, "its format is number 9, this engine reads number 2");
         check(13, 2, "it was made on another kind of machine");
         let length = bytes.len() - HEADER;
         let absurd = length as u64 | 0xff << 56;

@@ -1,17 +1,10 @@
 //! Plain values: no heap, all parts known, so that they can be copied as bytes first and
-//! understood later.
-//!
-//! Packed, a value is its scalars one after the other in the order of the schema and in
-//! the byte order of the machine, without the gaps between them; an enum without fields
-//! is the number of its variant as four bytes. Only the schema is needed to read that.
+//! understood later. Packed (see [`pack`](super::pack)), all of one type have one width.
 
 use std::mem::MaybeUninit;
 
-use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_reflect::{PartialReflect, ReflectRef};
 use engine_api::schema::{Schema, Shape, VariantSchema};
-
-use crate::data::Data;
 
 /// Longest array that counts as plain.
 const LONGEST_ARRAY: usize = 1 << 16;
@@ -65,6 +58,16 @@ pub fn width(schema: &Schema) -> Option<usize> {
     width_of(&schema.path, &schema.shape)
 }
 
+/// Whether values of a type, or parts of a value, are plain.
+pub(super) fn is_plain(path: &str, shape: &Shape) -> bool {
+    width_of(path, shape).is_some()
+}
+
+/// Whether a type is text.
+pub(super) fn is_text(path: &str) -> bool {
+    ["alloc::string::String", "alloc::borrow::Cow<str>", "&str"].contains(&path)
+}
+
 fn width_of(path: &str, shape: &Shape) -> Option<usize> {
     match shape {
         Shape::Opaque => scalar(path),
@@ -85,12 +88,17 @@ impl Plain {
     /// others. `None` if the type is not plain.
     pub fn of(schema: &Schema, value: &dyn PartialReflect) -> Option<Self> {
         width(schema)?;
+        Self::find(&schema.path, &schema.shape, value)
+    }
+
+    /// As [`Plain::of`], of a part of a value.
+    pub(super) fn find(path: &str, shape: &Shape, value: &dyn PartialReflect) -> Option<Self> {
         let mut found = Self {
-            size: schema.size,
+            size: size_of_val(value),
             parts: Vec::new(),
         };
         let base = std::ptr::from_ref(value).addr();
-        found.collect(base, &schema.path, &schema.shape, value)?;
+        found.collect(base, path, shape, value)?;
         Some(found)
     }
 
@@ -159,12 +167,26 @@ impl Plain {
         self.size
     }
 
-    /// Packs values that were copied out of memory.
+    /// Whether a value in memory is one that is packed.
+    fn is_dense(&self) -> bool {
+        let all = Part::Bytes {
+            offset: 0,
+            length: self.size,
+        };
+        self.parts == [all]
+    }
+
+    /// Appends the packed form of values in memory that follow each other.
     ///
     /// # Safety
     /// The bytes are those of values of the type that this was made of.
     pub unsafe fn pack(&self, values: &[MaybeUninit<u8>], to: &mut Vec<u8>) {
         if self.size == 0 {
+            return;
+        }
+        if self.is_dense() {
+            // SAFETY: scalars without a gap, whose bytes are initialised.
+            to.extend_from_slice(unsafe { initialised(values, 0, values.len()) });
             return;
         }
         for value in values.chunks_exact(self.size) {
@@ -191,12 +213,11 @@ impl Plain {
     }
 
     /// Writes the parts of a packed value over those of a value in memory, which keeps what
-    /// reflection does not know of. The packed value was read before ([`read`]), so that
-    /// its parts are known to be valid.
+    /// reflection does not know of.
     ///
     /// # Safety
-    /// A value of the type that this was made of is at `to`, and [`read`] understood
-    /// `packed` with the schema of that type.
+    /// A value of the type that this was made of is at `to`, and `packed` is
+    /// [valid](super::unpack::is_valid) for the schema of that type.
     pub(crate) unsafe fn unpack(&self, packed: &[u8], to: *mut u8) {
         let mut rest = packed;
         for part in &self.parts {
@@ -234,97 +255,4 @@ unsafe fn initialised(value: &[MaybeUninit<u8>], offset: usize, length: usize) -
     let bytes = &value[offset..][..length];
     // SAFETY: the caller promises so; the types have the same layout.
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), length) }
-}
-
-/// Reads a packed value. `None` if the bytes are not those of such a value.
-pub fn read(schema: &Schema, packed: &[u8]) -> Option<Data> {
-    let mut rest = packed;
-    let data = read_part(&schema.path, &schema.shape, &mut rest)?;
-    rest.is_empty().then_some(data)
-}
-
-/// Whether [`read`] can read it. Needs no memory.
-pub fn is_valid(schema: &Schema, packed: &[u8]) -> bool {
-    let mut rest = packed;
-    check_part(&schema.path, &schema.shape, &mut rest).is_some() && rest.is_empty()
-}
-
-fn check_part(path: &str, shape: &Shape, rest: &mut &[u8]) -> Option<()> {
-    match shape {
-        Shape::Opaque => read_scalar(path, rest).map(drop),
-        Shape::Struct { fields, .. } => fields
-            .iter()
-            .try_for_each(|field| check_part(&field.path, &field.shape, rest)),
-        Shape::Array(item, length) if *length <= LONGEST_ARRAY => {
-            (0..*length).try_for_each(|_| check_part(&item.path, &item.shape, rest))
-        }
-        Shape::Enum(variants) => {
-            let (number, after) = rest.split_first_chunk()?;
-            *rest = after;
-            variants.get(u32::from_ne_bytes(*number) as usize).map(drop)
-        }
-        _ => None,
-    }
-}
-
-fn read_part(path: &str, shape: &Shape, rest: &mut &[u8]) -> Option<Data> {
-    match shape {
-        Shape::Opaque => read_scalar(path, rest),
-        Shape::Struct { fields, .. } => fields
-            .iter()
-            .map(|field| {
-                let data = read_part(&field.path, &field.shape, rest)?;
-                Some((field.name.clone(), data))
-            })
-            .collect::<Option<_>>()
-            .map(Data::Struct),
-        Shape::Array(item, length) if *length <= LONGEST_ARRAY => (0..*length)
-            .map(|_| read_part(&item.path, &item.shape, rest))
-            .collect::<Option<_>>()
-            .map(Data::List),
-        Shape::Enum(variants) => {
-            let (number, after) = rest.split_first_chunk()?;
-            *rest = after;
-            let variant = variants.get(u32::from_ne_bytes(*number) as usize)?;
-            Some(Data::Variant(variant.name.clone(), Vec::new()))
-        }
-        _ => None,
-    }
-}
-
-fn read_scalar(path: &str, rest: &mut &[u8]) -> Option<Data> {
-    macro_rules! number {
-        ($type:ty) => {{
-            let (bytes, after) = rest.split_first_chunk()?;
-            *rest = after;
-            <$type>::from_ne_bytes(*bytes)
-        }};
-    }
-    Some(match path {
-        "bool" => match number!(u8) {
-            0 => Data::Bool(false),
-            1 => Data::Bool(true),
-            _ => return None,
-        },
-        "char" => Data::Char(char::from_u32(number!(u32))?),
-        "u8" => Data::Int(number!(u8).into()),
-        "i8" => Data::Int(number!(i8).into()),
-        "u16" => Data::Int(number!(u16).into()),
-        "i16" => Data::Int(number!(i16).into()),
-        "u32" => Data::Int(number!(u32).into()),
-        "i32" => Data::Int(number!(i32).into()),
-        "u64" => Data::Int(number!(u64).into()),
-        "i64" => Data::Int(number!(i64).into()),
-        "usize" => Data::Int(number!(usize) as i128),
-        "isize" => Data::Int(number!(isize) as i128),
-        "i128" => Data::Int(number!(i128)),
-        "u128" => {
-            let value = number!(u128);
-            i128::try_from(value).map_or(Data::Uint(value), Data::Int)
-        }
-        "f32" => Data::F32(number!(f32)),
-        "f64" => Data::F64(number!(f64)),
-        "bevy_ecs::entity::Entity" => Data::Entity(Entity::try_from_bits(number!(u64))?.to_bits()),
-        _ => return None,
-    })
 }

@@ -33,10 +33,10 @@ thread_local! {
 
 /// A component's value that an entity is to have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Part {
-    pub component: ComponentId,
-    pub storage: StorageType,
-    pub value: NonNull<u8>,
+pub(crate) struct Part {
+    pub(crate) component: ComponentId,
+    pub(crate) storage: StorageType,
+    pub(crate) value: NonNull<u8>,
 }
 
 /// A bundle of any components.
@@ -81,7 +81,7 @@ impl DynamicBundle for Parts {
 }
 
 /// A world in which nobody hears of entities that come and go, until this is dropped.
-pub(super) struct Quiet<'w> {
+pub(crate) struct Quiet<'w> {
     world: &'w mut World,
     /// With hooks, without requirements.
     hooked: Components,
@@ -91,10 +91,12 @@ pub(super) struct Quiet<'w> {
     observers: Observers,
     cache: (Bundles, Edges),
     signature: Option<Vec<ComponentId>>,
+    /// Between which archetypes entities move, and what the first one remembered.
+    moving: Option<(ArchetypeId, ComponentId, Edges)>,
 }
 
 impl<'w> Quiet<'w> {
-    pub(super) fn new(world: &'w mut World) -> Self {
+    pub(crate) fn new(world: &'w mut World) -> Self {
         let hooked = with_hooks_alone(world.components());
         let bare = bare_copy(world.components());
         let nothing = (Bundles::default(), Edges::default());
@@ -106,6 +108,7 @@ impl<'w> Quiet<'w> {
             observers: Observers::default(),
             cache,
             signature: None,
+            moving: None,
         };
         quiet.exchange();
         quiet
@@ -122,7 +125,7 @@ impl<'w> Quiet<'w> {
     }
 
     /// Despawns an entity; its values are dropped.
-    pub(super) fn despawn(&mut self, entity: Entity) {
+    pub(crate) fn despawn(&mut self, entity: Entity) {
         self.world.despawn(entity);
     }
 
@@ -132,7 +135,7 @@ impl<'w> Quiet<'w> {
     /// # Safety
     /// Each component is registered and there once, its storage is the one it has, and the
     /// value is one of it, which belongs to the world afterwards.
-    pub(super) unsafe fn spawn(&mut self, entity: Entity, parts: &[Part]) -> bool {
+    pub(crate) unsafe fn spawn(&mut self, entity: Entity, parts: &[Part]) -> bool {
         let components = || parts.iter().map(|part| part.component);
         let is_same = |known: &Vec<ComponentId>| known.iter().copied().eq(components());
         if !self.signature.as_ref().is_some_and(is_same) {
@@ -145,8 +148,60 @@ impl<'w> Quiet<'w> {
         self.world.spawn_at(entity, parts).is_ok()
     }
 
+    /// Gives an entity a component that it does not have. `false` if it could not; the
+    /// value is still the caller's then. Quick for entities with the same components, one
+    /// after the other.
+    ///
+    /// # Safety
+    /// The component is registered, its storage is the one it has, and the value is one of
+    /// it, which belongs to the world afterwards.
+    pub(crate) unsafe fn insert(&mut self, entity: Entity, part: Part) -> bool {
+        let Ok(location) = self.world.entities().get_spawned(entity) else {
+            return false;
+        };
+        let from = location.archetype_id;
+        let Some(archetype) = self.world.archetypes().get(from) else {
+            return false;
+        };
+        if archetype.contains(part.component) {
+            return false;
+        }
+        let is_same = |(moved, component, _): &(ArchetypeId, ComponentId, Edges)| {
+            (*moved, *component) == (from, part.component)
+        };
+        if !self.moving.as_ref().is_some_and(is_same) {
+            let components = archetype.iter_components();
+            let mut components: Vec<_> = components.chain([part.component]).collect();
+            components.sort();
+            self.prepare(components);
+            // The archetype is there. From here on the bundle is this one component.
+            drop(exchange_cache(
+                self.world,
+                (Bundles::default(), Edges::default()),
+            ));
+            COMPONENTS.set(vec![part.component]);
+            self.signature = None;
+            let edges = exchange_edges(self.world, from, Edges::default());
+            self.moving = Some((from, part.component, edges));
+        }
+        let parts = Parts {
+            parts: NonNull::from(&part),
+            count: 1,
+        };
+        self.world.entity_mut(entity).insert(parts);
+        true
+    }
+
+    /// The archetype that entities moved from remembers what it did before.
+    fn end_moving(&mut self) {
+        if let Some((from, _, edges)) = self.moving.take() {
+            drop(exchange_edges(self.world, from, edges));
+        }
+    }
+
     /// Makes the archetype of entities that come next.
     fn prepare(&mut self, components: Vec<ComponentId>) {
+        self.end_moving();
         let nothing = || (Bundles::default(), Edges::default());
         drop(exchange_cache(self.world, nothing()));
         COMPONENTS.set(components.clone());
@@ -168,6 +223,7 @@ impl<'w> Quiet<'w> {
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
+        self.end_moving();
         self.exchange();
         let cache = mem::take(&mut self.cache);
         drop(exchange_cache(self.world, cache));
@@ -179,11 +235,17 @@ impl Drop for Quiet<'_> {
 fn exchange_cache(world: &mut World, cache: (Bundles, Edges)) -> (Bundles, Edges) {
     // SAFETY: both are caches, filled again on demand. The edges of this archetype refer
     // to bundles of the same set by their number; edges of others are not used meanwhile,
-    // since entities are spawned as a whole.
+    // or are exchanged as well.
     let bundles = unsafe { mem::replace(part_mut(world, World::bundles), cache.0) };
-    // SAFETY: only the edges of one archetype are changed, see above.
+    (bundles, exchange_edges(world, ArchetypeId::EMPTY, cache.1))
+}
+
+/// Exchanges what an archetype remembers of its neighbours.
+fn exchange_edges(world: &mut World, of: ArchetypeId, edges: Edges) -> Edges {
+    // SAFETY: only the edges of one archetype are changed, a cache that refers to bundles
+    // by their number; the caller exchanges those as well.
     let archetypes: &mut Archetypes = unsafe { part_mut(world, World::archetypes) };
     // SAFETY: see above.
-    let edges = unsafe { part_mut(&mut archetypes[ArchetypeId::EMPTY], Archetype::edges) };
-    (bundles, mem::replace(edges, cache.1))
+    let known = unsafe { part_mut(&mut archetypes[of], Archetype::edges) };
+    mem::replace(known, edges)
 }

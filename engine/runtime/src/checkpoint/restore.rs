@@ -33,13 +33,15 @@ use engine_api::schema::{Schema, Shape};
 use engine_api::state::ValueFunctions;
 
 use super::plain::{self, Plain};
+use super::unpack;
 use super::{Checkpoint, SavedColumn, SavedKind, SavedLimbo, SavedType, SavedValues};
 use crate::data::{Data, Fitter};
 use crate::migrate::written;
 use crate::panic;
 use crate::state::{KeptType, StateBook};
 
-use buffer::Buffer;
+pub(crate) use buffer::Buffer;
+pub(crate) use put::put_resource;
 
 /// What is done with what the checkpoint does not mention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -512,7 +514,8 @@ impl<'a> Maker<'a> {
         let schema = &checkpoint.types[column.of as usize].schema;
         let count = match &column.values {
             SavedValues::Data(values) => values.len(),
-            SavedValues::Packed(bytes) => match plain::width(schema) {
+            SavedValues::Packed(values) => values.len(),
+            SavedValues::Plain(bytes) => match plain::width(schema) {
                 Some(0) => entities.len(),
                 Some(width) if bytes.len().is_multiple_of(width) => bytes.len() / width,
                 _ => usize::MAX,
@@ -525,15 +528,19 @@ impl<'a> Maker<'a> {
         let same = same_bytes(schema, &self.running[running].schema);
         let as_bytes = same && !self.checkpoint.limbo.contains_key(&schema.path);
         for (index, bits) in entities.iter().enumerate() {
-            let is_missing = |values: &Vec<Option<Data>>| values[index].is_none();
-            if matches!(&column.values, SavedValues::Data(values) if is_missing(values)) {
+            let is_missing = match &column.values {
+                SavedValues::Data(values) => values[index].is_none(),
+                SavedValues::Packed(values) => values.is_missing(index),
+                SavedValues::Plain(_) => false,
+            };
+            if is_missing {
                 continue;
             }
             let data = checkpoint.value(column, index);
             let mut data = data.ok_or_else(|| damaged("a value cannot be read"))?;
             self.follow(&mut data);
             self.fit(running, &data, &mut values, (index, *bits, &schema.path))?;
-            if let SavedValues::Packed(bytes) = &column.values
+            if let SavedValues::Plain(bytes) = &column.values
                 && index == 0
                 && as_bytes
                 && self.copies(running, bytes, &mut values)?
@@ -562,7 +569,7 @@ impl<'a> Maker<'a> {
         };
         for index in 1..values.len() {
             let packed = &bytes[index * width..][..width];
-            if !plain::is_valid(schema, packed) {
+            if !unpack::is_valid(schema, packed) {
                 return Err(damaged("a value cannot be read"));
             }
             // SAFETY: the parts were found in a value of the type, which needs no drop (it

@@ -604,10 +604,10 @@ proptest! {
         for (value, packed) in values.iter().zip(packed.chunks(width)) {
             let expected = Data::of(value, &TypeRegistry::new()).unwrap();
             // Texts, since not every number is equal to itself.
-            let read = plain::read(&schema, packed).unwrap();
+            let read = unpack::read(&schema, packed).unwrap();
             prop_assert_eq!(format!("{read:?}"), format!("{expected:?}"));
-            prop_assert!(plain::is_valid(&schema, packed));
-            prop_assert!(plain::read(&schema, &packed[1..]).is_none());
+            prop_assert!(unpack::is_valid(&schema, packed));
+            prop_assert!(unpack::read(&schema, &packed[1..]).is_none());
             let mut copy = values[0];
             // SAFETY: a value of the type is there, and the packed one was read.
             unsafe { plain.unpack(packed, (&raw mut copy).cast()) };
@@ -619,7 +619,7 @@ proptest! {
     #[test]
     fn packed_bytes_may_be_anything(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let schema = engine_api::schema::Schema::of::<Everything>();
-        prop_assert_eq!(plain::is_valid(&schema, &bytes), plain::read(&schema, &bytes).is_some());
+        prop_assert_eq!(unpack::is_valid(&schema, &bytes), unpack::read(&schema, &bytes).is_some());
     }
 }
 

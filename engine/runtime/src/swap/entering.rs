@@ -35,6 +35,7 @@ use crate::rebuild::{ColumnError, MakeColumn, RebuildError, RebuildPlan, Rebuilt
 use crate::registry::VersionKey;
 use crate::runner::{RunnableSystem, VersionSystems};
 use crate::state::{Change, KeptType, StateBook};
+use crate::swap::returning::{Returned, take_back};
 
 /// Systems and observers of a version that were not prepared for a world yet.
 pub(super) type Offer = (Vec<(Stage, SystemConfig)>, Vec<ObserverRegistration>);
@@ -44,6 +45,8 @@ pub(super) type Offer = (Vec<(Stage, SystemConfig)>, Vec<ObserverRegistration>);
 pub(super) struct Runnable {
     pub(super) systems: VersionSystems,
     pub(super) observers: Vec<(Entity, Arc<ObserverGate>)>,
+    /// Types by index whose resources were made for it.
+    initialized: Vec<usize>,
 }
 
 /// A version that is about to become active.
@@ -70,18 +73,30 @@ pub(super) struct Rebuild {
     pub(super) others: Vec<Option<Runnable>>,
     pub(super) took: Duration,
     pub(super) reports: Vec<MigrationReport>,
+    /// Why values stay in limbo whose type is there.
+    pub(super) misfits: Vec<String>,
     /// Observers that no module registered.
     pub(super) lost_observers: usize,
 }
 
+/// All modules, prepared for a new world.
+struct Prepared {
+    runnable: Runnable,
+    others: Vec<Option<Runnable>>,
+    /// How many components that world knew before.
+    known: usize,
+    returned: Returned,
+}
+
 impl Rebuild {
     /// The world stayed the one it was.
-    pub(super) fn none(runnable: Runnable) -> Self {
+    fn none(runnable: Runnable, returned: Returned) -> Self {
         Self {
             runnable,
             others: Vec::new(),
             took: Duration::ZERO,
-            reports: Vec::new(),
+            reports: returned.reports,
+            misfits: returned.misfits,
             lost_observers: 0,
         }
     }
@@ -94,7 +109,7 @@ impl Entering<'_> {
         offer: Offer,
         world: &mut World,
         book: &mut StateBook,
-    ) -> Result<Runnable, String> {
+    ) -> Result<Rebuild, String> {
         let declared = panic::guard(|| {
             for (_, kept) in &self.types {
                 (kept.declare)(world);
@@ -112,7 +127,16 @@ impl Entering<'_> {
         if made.is_err() {
             book.adopt_declared(world, self.module, &self.types, &self.changes);
         }
-        made
+        let runnable = made?;
+        let mut returned = self.take_back(&runnable, world, &book.limbo);
+        book.limbo.apply(std::mem::take(&mut returned.limbo));
+        Ok(Rebuild::none(runnable, returned))
+    }
+
+    /// Values of the version's types that were in limbo as a whole go into its world.
+    fn take_back(&self, runnable: &Runnable, world: &mut World, limbo: &Limbo) -> Returned {
+        let _call = call::enter(CallId::new(self.key.id, 0));
+        take_back(&self.types, &runnable.initialized, world, limbo)
     }
 
     /// Carries the world over into a new one that has the version's types, and prepares
@@ -158,7 +182,13 @@ impl Entering<'_> {
         };
         let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
         let took = start.elapsed();
-        let (runnable, others, known) = match self.prepare_all(offer, modules, &mut rebuilt) {
+        let prepared = self.prepare_all(offer, modules, &mut rebuilt, &book.limbo);
+        let Prepared {
+            runnable,
+            others,
+            known,
+            returned,
+        } = match prepared {
             Ok(prepared) => prepared,
             Err(message) => {
                 let _ = rebuilt.roll_back(world);
@@ -171,8 +201,9 @@ impl Entering<'_> {
         let done = migrations
             .into_iter()
             .map(|(_, _, migration)| migration.into_inner().into_changes());
-        let (limbo, reports): (Vec<_>, Vec<_>) = done.unzip();
-        for changes in limbo {
+        let (limbo, mut reports): (Vec<_>, Vec<_>) = done.unzip();
+        reports.extend(returned.reports);
+        for changes in limbo.into_iter().chain([returned.limbo]) {
             book.limbo.apply(changes);
         }
         if !book.limbo.is_empty() {
@@ -191,6 +222,7 @@ impl Entering<'_> {
             others,
             took,
             reports,
+            misfits: returned.misfits,
             lost_observers,
         })
     }
@@ -247,14 +279,14 @@ impl Entering<'_> {
             .collect()
     }
 
-    /// Prepares this version and the other modules for the new world. Also returns how
-    /// many components that world knew before.
+    /// Prepares this version and the other modules for the new world.
     fn prepare_all(
         &self,
         offer: Offer,
         modules: &[ActiveModule],
         rebuilt: &mut Rebuilt,
-    ) -> Result<(Runnable, Vec<Option<Runnable>>, usize), String> {
+        limbo: &Limbo,
+    ) -> Result<Prepared, String> {
         let world = rebuilt.world();
         let known = world.components().num_registered();
         let runnable = self.enter(offer, world)?;
@@ -272,8 +304,14 @@ impl Entering<'_> {
             })?;
             others.push(Some(again));
         }
+        let returned = self.take_back(&runnable, world, limbo);
         self.run_hooks(world)?;
-        Ok((runnable, others, known))
+        Ok(Prepared {
+            runnable,
+            others,
+            known,
+            returned,
+        })
     }
 
     /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
@@ -329,6 +367,7 @@ impl Entering<'_> {
             Ok(systems) => Ok(Runnable {
                 systems,
                 observers: undo.spawned,
+                initialized: undo.initialized,
             }),
             Err(report) => {
                 undo.roll_back();
@@ -374,6 +413,7 @@ fn again(
     Ok(Runnable {
         systems,
         observers: undo.spawned,
+        initialized: undo.initialized,
     })
 }
 

@@ -47,6 +47,9 @@ struct Unregistered(#[expect(dead_code, reason = "it only needs a size")] u32);
 #[derive(Resource, Reflect, Default)]
 struct Journal(Vec<String>);
 
+/// Types that go and come back.
+mod returning;
+
 /// Types of the same paths, as another version could have them.
 mod other {
     use engine_api::prelude::*;

@@ -10,7 +10,7 @@ use engine_api::state::ValueFunctions;
 use crate::panic::{self, PanicReport};
 
 /// Some values of one type, of which those that were not given away are dropped with it.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     values: ValueFunctions,
     layout: Layout,
     stride: usize,
@@ -21,7 +21,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Room for `count` values of the type with this schema.
-    pub(super) fn new(values: ValueFunctions, schema: &Schema, count: usize) -> Self {
+    pub(crate) fn new(values: ValueFunctions, schema: &Schema, count: usize) -> Self {
         let layout = schema.size.checked_mul(count).and_then(|size| {
             // As a Rust type has it.
             Layout::from_size_align(size, schema.align).ok()
@@ -45,21 +45,21 @@ impl Buffer {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.has.len()
     }
 
     /// How many values are there.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.has.iter().filter(|has| **has).count()
     }
 
-    pub(super) fn has(&self, index: usize) -> bool {
+    pub(crate) fn has(&self, index: usize) -> bool {
         self.has.get(index) == Some(&true)
     }
 
     /// The place of a value.
-    pub(super) fn slot(&self, index: usize) -> NonNull<u8> {
+    pub(crate) fn slot(&self, index: usize) -> NonNull<u8> {
         assert!(index < self.has.len(), "there is no such value");
         // SAFETY: there is room for as many values.
         unsafe { self.at.add(index * self.stride) }
@@ -69,7 +69,7 @@ impl Buffer {
     ///
     /// # Safety
     /// The buffer was made with functions and schema of one type.
-    pub(super) unsafe fn write(&mut self, index: usize, from: &dyn PartialReflect) -> bool {
+    pub(crate) unsafe fn write(&mut self, index: usize, from: &dyn PartialReflect) -> bool {
         let slot = self.slot(index);
         // SAFETY: the place is aligned and there is room for a value of the type.
         self.has[index] = unsafe { (self.values.write)(from, slot) };
@@ -78,7 +78,7 @@ impl Buffer {
 
     /// Makes a value by copying the first one, to be changed by `change`. For types that
     /// need no drop.
-    pub(super) fn copy_first(&mut self, index: usize, change: impl FnOnce(*mut u8)) {
+    pub(crate) fn copy_first(&mut self, index: usize, change: impl FnOnce(*mut u8)) {
         if !self.has(0) || index == 0 {
             return;
         }
@@ -90,7 +90,7 @@ impl Buffer {
     }
 
     /// The value belongs to someone else now.
-    pub(super) fn forget(&mut self, index: usize) {
+    pub(crate) fn forget(&mut self, index: usize) {
         self.has[index] = false;
     }
 
@@ -99,7 +99,7 @@ impl Buffer {
     ///
     /// # Safety
     /// A value of the same type is at the place, and nobody else uses it.
-    pub(super) unsafe fn replace(&mut self, at: *mut u8) -> Option<PanicReport> {
+    pub(crate) unsafe fn replace(&mut self, at: *mut u8) -> Option<PanicReport> {
         let place = NonNull::new(at).filter(|_| self.has(0))?;
         // SAFETY: the caller promises a value of this type, which is overwritten next.
         let dropped = panic::guard(|| unsafe { (self.values.drop)(place) });

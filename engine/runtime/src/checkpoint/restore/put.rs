@@ -17,7 +17,7 @@ use engine_api::bevy_ecs::ptr::OwningPtr;
 use engine_api::bevy_ecs::relationship::RelationshipTarget;
 use engine_api::bevy_ecs::world::World;
 
-use super::{Made, NewColumn, RestoreReport, Scope};
+use super::{Buffer, Made, NewColumn, RestoreReport, Scope};
 use crate::checkpoint::Block;
 use crate::checkpoint::capture::is_of_the_game;
 use crate::checkpoint::quiet::{Part, Quiet};
@@ -87,7 +87,9 @@ impl Made<'_> {
         }
         let mut of_resources = Vec::new();
         for column in &mut self.resources {
-            guarded(&mut || of_resources.extend(put_resource(world, column)));
+            guarded(&mut || {
+                of_resources.extend(put_resource(world, column.component, &mut column.values));
+            });
         }
         for absent in &self.absent {
             guarded(&mut || {
@@ -290,8 +292,11 @@ impl EngineValues {
 
 /// Replaces a resource's value, or inserts it where there is none. Gives the panic of the
 /// old one.
-fn put_resource(world: &mut World, column: &mut NewColumn) -> Option<PanicReport> {
-    let (component, values) = (column.component, &mut column.values);
+pub(crate) fn put_resource(
+    world: &mut World,
+    component: ComponentId,
+    values: &mut Buffer,
+) -> Option<PanicReport> {
     if !values.has(0) {
         return None;
     }
