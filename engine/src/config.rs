@@ -9,7 +9,12 @@
 //!         (name: "game_logic", kind: native, path: "game_logic"),
 //!     ],
 //!     // What the engine does by itself; seconds, 0 for never.
-//!     policies: (rollback_within: 3.0, checkpoint_every: 5.0, checkpoints_kept: 10),
+//!     policies: (
+//!         rollback_within: 3.0,
+//!         on_crash: Restart, // or Wait
+//!         checkpoint_every: 5.0,
+//!         checkpoints_kept: 10,
+//!     ),
 //!     // What differs by profile; `--profile NAME` chooses one.
 //!     profiles: {
 //!         "dev": (),
@@ -20,6 +25,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde::Deserialize;
@@ -60,9 +66,11 @@ struct File {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Policies {
-    /// A version that panics within so many seconds after it replaced another one is rolled
-    /// back; 0 for never.
+    /// A version that panics or crashes within so many seconds after it replaced another one
+    /// is rolled back; 0 for never.
     rollback_within: Seconds,
+    /// What becomes of a game whose host died.
+    pub(crate) on_crash: OnCrash,
     /// Seconds between two checkpoints; 0 for none but at swaps.
     checkpoint_every: Seconds,
     /// How many checkpoints are kept.
@@ -73,6 +81,7 @@ impl Default for Policies {
     fn default() -> Self {
         Self {
             rollback_within: Seconds(3.0),
+            on_crash: OnCrash::Restart,
             checkpoint_every: Seconds(5.0),
             checkpoints_kept: 10,
         }
@@ -80,13 +89,22 @@ impl Default for Policies {
 }
 
 impl Policies {
-    pub(crate) fn rollback_within_ms(&self) -> u64 {
-        self.rollback_within.ms()
+    pub(crate) fn rollback_within(&self) -> Duration {
+        Duration::from_millis(self.rollback_within.ms())
     }
 
     pub(crate) fn checkpoint_every_ms(&self) -> u64 {
         self.checkpoint_every.ms()
     }
+}
+
+/// What becomes of a game whose host died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum OnCrash {
+    /// A new host goes on from the last checkpoint.
+    Restart,
+    /// It waits until a person asks for a new host.
+    Wait,
 }
 
 /// A time of at most a day.
@@ -395,6 +413,14 @@ mod tests {
 )"#;
 
     #[test]
+    fn a_crash_restarts_unless_the_file_says_wait() {
+        let on_crash = |text: &str| parse(text, None).unwrap().policies.on_crash;
+        assert_eq!(on_crash(GOOD), OnCrash::Restart);
+        let waits = GOOD.replace("frame_rate: 30", "policies: (on_crash: Wait)");
+        assert_eq!(on_crash(&waits), OnCrash::Wait);
+    }
+
+    #[test]
     fn a_profile_overrides_what_it_names() {
         assert_eq!(parse(GOOD, None).unwrap().frame_rate, 30);
         assert_eq!(parse(GOOD, Some("fast")).unwrap().frame_rate, 120);
@@ -423,6 +449,11 @@ mod tests {
             &["engine.ron:3:", "did you mean `native`?"],
         );
         check("frame_rate: 30", "frame_rate: \"x\"", &["engine.ron:2:"]);
+        check(
+            "frame_rate: 30",
+            "policies: (on_crash: Wayt)",
+            &["engine.ron:2:", "did you mean `Wait`?"],
+        );
         check(
             "frame_rate: 30",
             "frame_rate: 0",

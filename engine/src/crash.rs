@@ -7,6 +7,15 @@
 /// Start of the line; the supervisor looks for it.
 pub(crate) const MARK: &str = "liveloop-crash ";
 
+/// Signals by which a process ends because of what its code did.
+pub(crate) const SIGNALS: [libc::c_int; 5] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGABRT,
+];
+
 /// What a host wrote before it died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LastWords {
@@ -14,14 +23,17 @@ pub(crate) struct LastWords {
     pub(crate) version: u32,
     /// Number of the function within it.
     pub(crate) function: u32,
+    /// Number of the last frame that had run.
+    pub(crate) frame: u64,
 }
 
 /// Reads the line that the handler wrote.
 pub(crate) fn parse(line: &str) -> Option<LastWords> {
-    let (version, function) = line.strip_prefix(MARK)?.trim().split_once(' ')?;
+    let mut numbers = line.strip_prefix(MARK)?.split_whitespace();
     Some(LastWords {
-        version: version.parse().ok()?,
-        function: function.parse().ok()?,
+        version: numbers.next()?.parse().ok()?,
+        function: numbers.next()?.parse().ok()?,
+        frame: numbers.next()?.parse().ok()?,
     })
 }
 
@@ -33,17 +45,9 @@ pub(crate) fn install() {}
 
 #[cfg(unix)]
 mod unix {
-    use engine_runtime::call;
+    use engine_runtime::{call, host};
 
-    use super::MARK;
-
-    const SIGNALS: [libc::c_int; 5] = [
-        libc::SIGSEGV,
-        libc::SIGBUS,
-        libc::SIGILL,
-        libc::SIGFPE,
-        libc::SIGABRT,
-    ];
+    use super::{MARK, SIGNALS};
 
     /// Installs the handler for this process.
     pub(crate) fn install() {
@@ -67,9 +71,11 @@ mod unix {
         let mut line = Line::default();
         if let Some(id) = call::current() {
             line.text(MARK.as_bytes());
-            line.number(id.version());
+            line.number(u64::from(id.version()));
             line.text(b" ");
-            line.number(id.function());
+            line.number(u64::from(id.function()));
+            line.text(b" ");
+            line.number(host::last_frame());
             line.text(b"\n");
             // SAFETY: `write` is async-signal-safe and gets a buffer that lives here.
             unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
@@ -102,8 +108,8 @@ mod unix {
             }
         }
 
-        fn number(&mut self, number: u32) {
-            let mut divisor = 1_000_000_000;
+        fn number(&mut self, number: u64) {
+            let mut divisor = 10_000_000_000_000_000_000;
             let mut leading = true;
             while divisor > 0 {
                 let digit = (number / divisor % 10) as u8;
@@ -123,14 +129,25 @@ mod unix {
 
         #[test]
         fn the_line_can_be_read_back() {
-            for (version, function) in [(0, 0), (12, 340), (u32::MAX, 1_000_000_000)] {
+            for (version, function, frame) in [
+                (0, 0, 0),
+                (12, 340, 7200),
+                (u32::MAX, 1_000_000_000, u64::MAX),
+            ] {
                 let mut line = Line::default();
                 line.text(MARK.as_bytes());
-                line.number(version);
+                line.number(u64::from(version));
                 line.text(b" ");
-                line.number(function);
+                line.number(u64::from(function));
+                line.text(b" ");
+                line.number(frame);
                 let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
-                assert_eq!(parse(text), Some(LastWords { version, function }), "{text}");
+                let words = LastWords {
+                    version,
+                    function,
+                    frame,
+                };
+                assert_eq!(parse(text), Some(words), "{text}");
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use engine_native::{NativeBackend, NativeModule};
 use engine_runtime::backend::Backend;
-use engine_runtime::host::{CheckpointConfig, Host, HostConfig};
+use engine_runtime::host::{CheckpointConfig, Host, HostConfig, ResumeFrom};
 use engine_runtime::link::{FromHost, ToHost};
 use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,8 @@ pub(crate) struct HostSetup {
     pub(crate) checkpoint_every_ms: u64,
     /// How many of them are kept.
     pub(crate) checkpoints_kept: usize,
-    /// The run whose last checkpoint this host goes on with.
-    pub(crate) resume: Option<PathBuf>,
+    /// The checkpoint that this host goes on with.
+    pub(crate) resume: Option<ResumeFrom>,
 }
 
 /// File of the shared structs of a run.
@@ -51,7 +51,7 @@ pub(crate) fn shared_of(run: &Path) -> PathBuf {
 }
 
 /// Folder of the checkpoints of a run.
-fn checkpoints_of(run: &Path) -> PathBuf {
+pub(crate) fn checkpoints_of(run: &Path) -> PathBuf {
     run.join("checkpoints")
 }
 
@@ -117,7 +117,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             folder: checkpoints_of(&setup.state),
             kept: setup.checkpoints_kept,
             every: Duration::from_millis(setup.checkpoint_every_ms),
-            resume: setup.resume.as_deref().map(checkpoints_of),
+            resume: setup.resume,
         }),
     };
     Host::start(config, received, outbox)?.run();

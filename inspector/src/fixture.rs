@@ -66,6 +66,7 @@ pub(crate) fn status() -> Status {
             profile: "dev".into(),
             frame: 18_000,
             uptime_ms: 600_000,
+            restart: None,
         },
         modules: vec![
             ModuleStatus {
@@ -156,6 +157,7 @@ fn world() -> WorldStatus {
         }],
         checkpoint: Some(CheckpointStatus {
             sequence: 7,
+            frame: 17_980,
             reason: "swap".into(),
             bytes: 1_300_000,
             capture_ms: 0.84,

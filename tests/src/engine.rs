@@ -5,7 +5,9 @@ use std::process::{Child, ExitStatus, Output, Stdio};
 use std::time::Instant;
 
 use inspector_protocol::message::{Answer, Event, Request, Subscription};
-use inspector_protocol::status::{ModuleStatus, ReloadOutcome, ReloadStatus, Status, VersionState};
+use inspector_protocol::status::{
+    EngineStatus, HostState, ModuleStatus, ReloadOutcome, ReloadStatus, Status, VersionState,
+};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -114,6 +116,33 @@ impl<'a> Engine<'a> {
         self.wait("frames", |status| {
             (status.engine.frame >= goal).then_some(())
         });
+    }
+
+    /// Waits for a checkpoint that is made after now.
+    pub fn next_checkpoint(&self) {
+        // What is known now may be older than what was asked last; what comes after the next
+        // is not.
+        self.run_frames(1);
+        self.run_frames(1);
+        let engine = self.dump().engine;
+        let resumed = engine.restart.and_then(|restart| restart.checkpoint);
+        let goal = engine.frame + resumed.map_or(0, |checkpoint| checkpoint.frame);
+        self.wait("a checkpoint", |status| {
+            let checkpoint = status.world.checkpoint.as_ref();
+            checkpoint
+                .filter(|checkpoint| checkpoint.frame > goal)
+                .map(|_| ())
+        });
+    }
+
+    /// What is known of the host that runs once `before` has been replaced by one whose first
+    /// frame has run.
+    pub fn next_host(&self, before: &EngineStatus) -> EngineStatus {
+        self.wait("the next host", |status| {
+            let engine = &status.engine;
+            let is_next = engine.run_id != before.run_id && engine.host == HostState::Running;
+            is_next.then(|| engine.clone())
+        })
     }
 
     /// The one module.

@@ -149,6 +149,17 @@ impl Scratch {
         self.save(file, &text.replacen(from, to, 1));
     }
 
+    /// A configuration with these policies; its path.
+    pub fn policies(&self, policies: &str) -> String {
+        let config = self.read("assets/engine.ron");
+        let at = config.rfind(')').expect("the configuration is a struct");
+        let text = format!("{} policies: ({policies})\n)", &config[..at]);
+        // Relative paths in it are those of the project.
+        let inside = "assets/policies.ron";
+        self.save(inside, &text);
+        inside.to_owned()
+    }
+
     /// Puts bytes where cargo puts the game's library: a new file, as a linker makes
     /// it (the old one is cargo's, too).
     pub fn replace_library(&self, bytes: &[u8]) {

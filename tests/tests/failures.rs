@@ -192,9 +192,10 @@ fn a_version_that_does_not_fit_leaves_no_trace() {
 }
 
 #[test]
-fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
+fn a_host_that_died_waits_for_a_person_where_that_is_the_policy() {
     let scratch = Scratch::take();
-    let engine = Engine::start(&scratch);
+    let config = scratch.policies("on_crash: Wait");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
     engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     for (function, signal) in [
         ("crash", "SIGSEGV"),
@@ -279,7 +280,8 @@ fn a_crash_of_the_host_is_named_and_a_new_host_takes_over() {
 fn a_version_that_kills_the_host_is_named_in_the_history_and_by_the_restart() {
     let scratch = Scratch::take();
     let text = scratch.read(LIB);
-    let engine = Engine::start(&scratch);
+    let config = scratch.policies("on_crash: Wait");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
     // A panic of a system is there when the host dies, and gone with it.
     engine.call("arm", &[]);
     engine.wait("the problem", |status| {

@@ -78,13 +78,38 @@ fn the_host_ends_with_its_supervisor() {
     assert!(engine.finish().success());
 }
 
+/// The first thing that the game does in a frame.
+const FIRST_LINE: &str = "counter.frames += 1;";
+
 #[test]
 fn a_crash_with_a_frame_limit_is_a_failed_game() {
     let scratch = Scratch::take();
-    let engine = Engine::start_with(&scratch, &["--frames", "1000000"]);
+    let frames = ["--frames", "1000000"];
+    let config = scratch.policies("on_crash: Wait");
+    let engine = Engine::start_with(&scratch, &[&frames[..], &["--config", &config]].concat());
     assert!(engine.try_call("crash", &[]).is_err());
     let status = engine.wait_for_end();
     assert_eq!(status.code(), Some(1), "{status}");
+
+    // One that is brought back has not failed, one that cannot be brought back has.
+    let engine = Engine::start_with(&scratch, &["--frames", "200"]);
+    assert!(engine.try_call("crash", &[]).is_err());
+    let status = engine.wait_for_end();
+    assert_eq!(status.code(), Some(0), "{status}");
+    scratch.edit(
+        LIB,
+        FIRST_LINE,
+        &format!("write_nowhere();\n    {FIRST_LINE}"),
+    );
+    let engine = Engine::spawn(&scratch, &frames);
+    let log = engine.log.clone();
+    let status = engine.wait_for_end();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let deaths = log.since(0);
+    let deaths = deaths
+        .iter()
+        .filter(|line| line.starts_with("[ERROR] The host died"));
+    assert_eq!(deaths.count(), 2);
 }
 
 #[test]

@@ -4,21 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use inspector_protocol::message::{Answer, Request};
-use inspector_protocol::status::{HostState, ReloadOutcome};
+use inspector_protocol::status::ReloadOutcome;
 use liveloop_tests::engine::{Engine, LIB};
 use liveloop_tests::scratch::Scratch;
 
-/// A configuration with a checkpoint every tenth of a second.
-fn often(scratch: &Scratch) -> String {
-    let config = scratch.read("assets/engine.ron");
-    let at = config.rfind(')').expect("the configuration is a struct");
-    let text = format!("{} policies: (checkpoint_every: 0.1)\n)", &config[..at]);
-    // Relative paths in it are those of the project.
-    let inside = "assets/often.ron";
-    scratch.save(inside, &text);
-    inside.to_owned()
-}
+/// A checkpoint every tenth of a second.
+const OFTEN: &str = "checkpoint_every: 0.1";
 
 fn kill(pid: u32) {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
@@ -36,54 +27,44 @@ fn inventory(engine: &Engine) -> Vec<String> {
     lines
 }
 
-/// Waits for a checkpoint that is made after now.
-fn next_checkpoint(engine: &Engine) {
-    let sequence = |status: &inspector_protocol::status::Status| {
-        let checkpoint = status.world.checkpoint.as_ref();
-        checkpoint.map_or(0, |checkpoint| checkpoint.sequence)
-    };
-    let before = sequence(&engine.dump());
-    // The next one may have been captured before the call.
-    engine.wait("a checkpoint", |status| {
-        (sequence(status) >= before + 2).then_some(())
-    });
-}
-
 #[test]
 fn a_host_that_is_killed_again_and_again_goes_on() {
     let scratch = Scratch::take();
-    let config = often(&scratch);
+    let config = scratch.policies(OFTEN);
     let engine = Engine::start_with(&scratch, &["--config", &config]);
     engine.call("spawn", &["20"]);
     let crates = inventory(&engine);
     assert_eq!(crates.len(), 20);
     let (mut least, mut total) = (engine.number("counter"), 0);
-    next_checkpoint(&engine);
+    engine.next_checkpoint();
     for round in 0..5 {
         engine.run_frames(7 * round);
-        let pid = engine.dump().engine.host_pid.expect("a host runs");
-        kill(pid);
-        engine.wait("the death", |status| {
-            (status.engine.host == HostState::Down).then_some(())
-        });
-        // What is shared can be read while no host runs, and is newer than any checkpoint.
+        let before = engine.dump().engine;
+        kill(before.host_pid.expect("a host runs"));
+        let after = engine.next_host(&before);
+        assert_ne!(after.host_pid, before.host_pid);
+        // Nobody is to blame, so the same version runs again.
+        let restart = after.restart.expect("it was restarted");
+        assert_eq!(restart.reason, "the host died of SIGKILL", "round {round}");
+        assert!(restart.checkpoint.is_some(), "{restart:?}");
+        let last = engine.dump().reloads.pop().expect("it was loaded");
+        assert_eq!(
+            (last.outcome, last.trigger.as_str(), last.from, last.to),
+            (ReloadOutcome::Restarted, "crash", Some(1), Some(1)),
+            "{last:#?}"
+        );
+        // What is shared is newer than any checkpoint.
         let shared = engine.inspector(&["shared"]);
         let shared: serde_json::Value = serde_json::from_slice(&shared.stdout).expect("JSON");
         let frames = &shared["game_logic::Totals"]["fields"]["frames"]["value"];
         let frames: i64 = frames.as_str().expect("a value").parse().expect("a number");
         assert!(frames >= total.max(least), "{frames} after {total}");
         total = frames;
-        let answer = engine.ask(|id| Request::RestartHost { id });
-        assert!(matches!(answer, Answer::Done), "{answer:?}");
-        let (at, _) = engine.log.wait(0, "the resumption", |line| {
-            line.starts_with("[INFO] Resumed from the checkpoint")
-        });
-        assert!(at > 0);
         assert_eq!(inventory(&engine), crates, "round {round}");
         let counter = engine.number("counter");
         assert!(counter >= least, "{counter} after {least}");
         least = counter;
-        next_checkpoint(&engine);
+        engine.next_checkpoint();
     }
     assert!(engine.finish().success());
 }
@@ -110,13 +91,15 @@ fn checkpoints(scratch: &Scratch) -> Vec<PathBuf> {
 #[test]
 fn an_engine_that_is_killed_is_resumed_and_a_damaged_checkpoint_passed_over() {
     let scratch = Scratch::take();
-    let config = often(&scratch);
+    let config = scratch.policies(OFTEN);
     let engine = Engine::start_with(&scratch, &["--config", &config]);
     engine.call("spawn", &["5"]);
-    next_checkpoint(&engine);
+    engine.next_checkpoint();
     let crates = inventory(&engine);
     let counter = engine.number("counter");
-    next_checkpoint(&engine);
+    // One to be damaged, and one before it.
+    engine.next_checkpoint();
+    engine.next_checkpoint();
     engine.kill();
 
     let files = checkpoints(&scratch);

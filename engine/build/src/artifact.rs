@@ -58,8 +58,8 @@ pub(crate) fn publish(
     Ok(Artifact { path, hash })
 }
 
-/// Makes it the youngest, so that it is not the next to be removed.
-fn refresh(path: &Path) {
+/// Makes an artifact the youngest of its module, so that it is not the next to be removed.
+pub fn refresh(path: &Path) {
     if let Ok(file) = fs::File::options().append(true).open(path) {
         let _ = file.set_modified(SystemTime::now());
     }

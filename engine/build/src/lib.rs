@@ -47,6 +47,7 @@ mod snapshot;
 mod temporary;
 mod watch;
 
+pub use artifact::refresh as refresh_artifact;
 pub use builder::Builder;
 pub use config::{BuilderConfig, ModuleSource, WatchOptions};
 pub use error::BuildError;

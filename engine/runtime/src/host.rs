@@ -10,7 +10,7 @@ mod keeping;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ use crate::telemetry::{Board, Observatory};
 use crate::workers::Workers;
 use crate::{call, convert, panic};
 
-pub use crate::keeper::CheckpointConfig;
+pub use crate::keeper::{CheckpointConfig, ResumeFrom};
 pub use crate::outbox::Outbox;
 
 /// What a host needs to know.
@@ -75,6 +75,15 @@ pub struct HostConfig {
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Number of the last frame that this process has run; a crash report has it.
+static LAST_FRAME: AtomicU64 = AtomicU64::new(0);
+
+/// Number of the last frame that the host of this process has run. Any thread may ask, and a
+/// signal handler too.
+pub fn last_frame() -> u64 {
+    LAST_FRAME.load(Ordering::Relaxed)
+}
 
 /// A game: its world and everything that runs in it. Lives on the frame thread.
 pub struct Host {
@@ -316,8 +325,12 @@ impl Host {
         }
         self.world.clear_trackers();
         self.frame += 1;
+        LAST_FRAME.store(self.frame, Ordering::Relaxed);
         self.report(faults);
         self.board.frames.record(start.elapsed());
+        if self.board.frames.count() == 1 {
+            self.began();
+        }
     }
 
     /// Takes what others have for the game.
@@ -740,8 +753,12 @@ impl Host {
 /// before, until it is stopped.
 fn tell(mut observatory: Observatory, stop: &AtomicBool, to: &Outbox, shown: &Easel) {
     let mut snapshot_due = Instant::now();
+    let mut has_frames = false;
     while !stop.load(Ordering::Relaxed) {
-        if snapshot_due <= Instant::now() {
+        // The first frame is news that does not wait.
+        let has_begun = !has_frames && observatory.has_frames();
+        has_frames |= has_begun;
+        if has_begun || snapshot_due <= Instant::now() {
             snapshot_due = Instant::now() + HOUSEKEEPING;
             to.offer(FromHost::Snapshot(Box::new(observatory.look())));
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use inspector_protocol::status::CheckpointStatus;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Capture, Checkpoint, Reason, Store};
 use crate::host::Outbox;
@@ -52,8 +53,17 @@ pub struct CheckpointConfig {
     pub kept: usize,
     /// Time between two; zero for none but at swaps and at the end.
     pub every: Duration,
-    /// Folder of the run to go on with.
-    pub resume: Option<PathBuf>,
+    /// What to go on with.
+    pub resume: Option<ResumeFrom>,
+}
+
+/// The checkpoint that a game goes on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeFrom {
+    /// Folder of the checkpoints of a run. The newest that can be used is taken.
+    pub folder: PathBuf,
+    /// Of those before this number; `None` for all.
+    pub before: Option<u64>,
 }
 
 /// How many versions' checkpoints stay beside the last ones, for rolling back to them.
@@ -70,8 +80,8 @@ pub(crate) struct Keeper {
 
 impl Keeper {
     pub(crate) fn run(self) {
-        if let Some(folder) = &self.config.resume {
-            let result = self.latest(folder.clone());
+        if let Some(from) = &self.config.resume {
+            let result = self.latest(from);
             let before = None;
             let _ = self.read.send(ReadBack { before, result });
         }
@@ -95,6 +105,7 @@ impl Keeper {
                     before,
                 } => {
                     let checkpoint = capture.into_checkpoint();
+                    let frame = checkpoint.meta.frame;
                     let needed: HashMap<u64, u32> =
                         swaps.iter().map(|(version, at)| (*at, *version)).collect();
                     match store.write(&checkpoint, &|sequence| needed.contains_key(&sequence)) {
@@ -107,6 +118,7 @@ impl Keeper {
                             let kept = store.sequences().map_or(0, |all| all.len() as u64);
                             self.show(CheckpointStatus {
                                 sequence: written.sequence,
+                                frame,
                                 reason: reason.name().to_owned(),
                                 bytes: written.bytes,
                                 capture_ms: milliseconds(took),
@@ -137,10 +149,10 @@ impl Keeper {
     }
 
     /// The newest good checkpoint of a run.
-    fn latest(&self, folder: PathBuf) -> Result<Box<Checkpoint>, String> {
-        let shown = folder.display().to_string();
-        let latest = Store::open(folder, usize::MAX)
-            .and_then(|store| store.latest())
+    fn latest(&self, from: &ResumeFrom) -> Result<Box<Checkpoint>, String> {
+        let shown = from.folder.display().to_string();
+        let latest = Store::open(&from.folder, usize::MAX)
+            .and_then(|store| store.latest_before(from.before.unwrap_or(u64::MAX)))
             .map_err(|error| format!("{shown}: {error}"))?;
         for damaged in &latest.damaged {
             self.outbox.warn(format!(

@@ -117,8 +117,22 @@ pub enum FromHost {
         /// Result.
         result: Result<String, String>,
     },
+    /// The first frame has run.
+    Began {
+        /// The checkpoint that it began with, if it did.
+        resumed: Option<Resumed>,
+    },
     /// The frame limit was reached or the host was asked to end; it exits now.
     Finished,
+}
+
+/// The checkpoint that a host went on with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// Number of its last frame.
+    pub frame: u64,
+    /// When it was made: wall clock, in milliseconds since 1970.
+    pub saved_at_ms: u64,
 }
 
 /// How loading or rolling back ended.

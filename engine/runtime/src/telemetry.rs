@@ -156,6 +156,11 @@ impl Observatory {
         }
     }
 
+    /// Whether the game has run a frame.
+    pub fn has_frames(&self) -> bool {
+        self.board.frames.count() > 0
+    }
+
     /// What is to be seen now.
     pub fn look(&mut self) -> Snapshot {
         let shown = |world: &WorldStatus| WorldStatus {

@@ -1,11 +1,14 @@
 //! What is said of a host that died: to people, in the status, in the history.
 
+use std::time::Instant;
+
 use inspector_protocol::message::{Answer, Event, HostDeath};
 use inspector_protocol::status::{HostState, ModuleStatus, Problem, VersionState, VersionStatus};
 
 use super::Supervisor;
 use super::host_process::HostEnd;
-use super::reloads::place_in;
+use super::reloads::{Pending, place_in};
+use super::restart::Plan;
 use engine_runtime::link::Snapshot;
 
 /// What ran when a host died.
@@ -18,10 +21,15 @@ pub(super) struct Culprit {
     /// Function or system; `None` while the version was being set up.
     function: Option<String>,
     /// Whether the host said so itself; else it was seen running last.
-    is_certain: bool,
+    pub(super) is_certain: bool,
 }
 
 impl Culprit {
+    /// Whether the version was being set up.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.function.is_none()
+    }
+
     /// ``weather v2: `weather::draw` ``
     fn during(&self) -> String {
         let Self {
@@ -61,6 +69,7 @@ impl Supervisor {
         self.host = None;
         self.host_state = HostState::Down;
         let culprit = self.culprit(end);
+        let plan = self.plan(end, culprit.as_ref());
         let place = culprit
             .as_ref()
             .map(|culprit| format!(" in {}", culprit.during()))
@@ -70,17 +79,20 @@ impl Supervisor {
             inspector_protocol::message::LogLevel::Error,
             module.as_deref().unwrap_or_default(),
             format!(
-                "The host died: {}{place}; R in the inspector starts it again",
-                end.how()
+                "The host died: {}{place}; {}",
+                end.how(),
+                plan.announcement(culprit.as_ref())
             ),
         );
-        let problem = problem(end, culprit.as_ref());
+        let problem = problem(end, culprit.as_ref(), plan.help());
+        let loads = self.loads_after(plan, &problem, end.died_at);
         self.forget_host(&problem.message, culprit.as_ref());
         self.snapshot = Snapshot {
             frame: self.snapshot.frame,
             modules: self.modules_after(culprit.as_ref()),
             ..Snapshot::default()
         };
+        let reason = problem.message.clone();
         self.death_problem = Some(problem);
         let death = HostDeath {
             how: end.how(),
@@ -88,14 +100,33 @@ impl Supervisor {
             stderr: end.stderr.clone(),
         };
         self.last_death = Some(death.clone());
-        self.answer_restart();
         self.broadcast_status();
         self.hub
             .broadcast(&Event::HostDown(death), |wants| wants.status);
+        if let Plan::Restart { before, .. } = plan {
+            self.follow(reason, end.died_at);
+            self.start_host(Some(self.resume_from(before)), loads);
+            return self.broadcast_status();
+        }
+        self.restarts.waits_for_build = matches!(plan, Plan::GiveUp { builds: true, .. });
+        self.answer_restart();
         if self.options.frames.is_some() {
             // Whoever asked for so many frames waits for an end, not for a person.
             self.exit = Some(std::process::ExitCode::FAILURE);
         }
+    }
+
+    /// What the next host begins with, and what is not loaded again.
+    fn loads_after(&mut self, plan: Plan, problem: &Problem, died_at: Instant) -> Vec<Pending> {
+        let Plan::Restart { quarantine, .. } = plan else {
+            return Vec::new();
+        };
+        let failed = quarantine.map(|hash| {
+            let module = problem.module.as_str();
+            self.reloads.quarantine(module, hash, problem.clone());
+            (module, problem.clone())
+        });
+        self.reloads.revivals(&problem.message, died_at, failed)
     }
 
     /// Ends all that only a host that is gone could have answered.
@@ -110,6 +141,10 @@ impl Supervisor {
     }
 
     fn culprit(&self, end: &HostEnd) -> Option<Culprit> {
+        if !end.is_fault() {
+            // Whatever ran had nothing to do with it.
+            return None;
+        }
         if let Some(words) = end.last_words {
             if let Some((module, version, functions)) = self.names.get(&words.version) {
                 return Some(Culprit {
@@ -216,7 +251,7 @@ impl Supervisor {
 }
 
 /// The entry in the list of problems.
-fn problem(end: &HostEnd, culprit: Option<&Culprit>) -> Problem {
+fn problem(end: &HostEnd, culprit: Option<&Culprit>, help: &str) -> Problem {
     let mut message = format!("the host {}", end.cause());
     if let Some(culprit) = culprit {
         message = format!("{message} {}", culprit.place());
@@ -225,7 +260,7 @@ fn problem(end: &HostEnd, culprit: Option<&Culprit>) -> Problem {
     for line in &end.stderr {
         rendered = format!("{rendered}  {line}\n");
     }
-    rendered.push_str("help: fix it and save, then R in the inspector starts a new host\n");
+    rendered = format!("{rendered}help: {help}\n");
     // An abort after a panic names its place there.
     let panic = end
         .stderr
@@ -266,6 +301,7 @@ mod tests {
             status: Some(std::process::ExitStatus::from_raw(libc::SIGABRT)),
             last_words: None,
             stderr: vec!["thread 'main' panicked at weather/src/lib.rs:12:5:".to_owned()],
+            died_at: Instant::now(),
         };
         for (culprit, message) in [
             (
@@ -282,7 +318,7 @@ mod tests {
             ),
             (None, "the host died of SIGABRT"),
         ] {
-            let problem = problem(&end, culprit.as_ref());
+            let problem = problem(&end, culprit.as_ref(), "fix it");
             assert_eq!(problem.message, message);
             assert_eq!(
                 problem.severity,

@@ -41,6 +41,31 @@ pub(super) struct HostEnd {
     pub(super) last_words: Option<LastWords>,
     /// Last lines of standard error.
     pub(super) stderr: Vec<String>,
+    /// When it died, as far as that was seen. It is gone later: the system may have to write
+    /// its memory to a file first.
+    pub(super) died_at: Instant,
+}
+
+/// What is kept of standard error.
+#[derive(Default)]
+struct Stderr {
+    lines: VecDeque<String>,
+    /// When the last words came.
+    died_at: Option<Instant>,
+}
+
+impl Stderr {
+    /// The end of a host whose pipe was closed at that time.
+    fn into_end(self, status: Option<ExitStatus>, closed_at: Instant) -> HostEnd {
+        let last_words = self.lines.iter().rev().find_map(|line| crash::parse(line));
+        let lines = self.lines.into_iter();
+        HostEnd {
+            status,
+            last_words,
+            stderr: lines.filter(|line| crash::parse(line).is_none()).collect(),
+            died_at: self.died_at.unwrap_or(closed_at),
+        }
+    }
 }
 
 impl HostEnd {
@@ -59,6 +84,15 @@ impl HostEnd {
                 }
                 None => format!("ended with exit status {}", status.code().unwrap_or(-1)),
             },
+        }
+    }
+
+    /// Whether it died of what its own code did, as far as the signal tells. Other signals
+    /// come from outside: a person, or a system that is out of memory.
+    pub(super) fn is_fault(&self) -> bool {
+        match self.status.and_then(|status| status.signal()) {
+            Some(signal) => crash::SIGNALS.contains(&signal),
+            None => true,
         }
     }
 
@@ -116,12 +150,12 @@ impl HostProcess {
         // The command keeps the child's end of the pipe open until it is dropped.
         drop(command);
         let pid = child.id();
-        let stderr_lines = Arc::new(Mutex::new(VecDeque::new()));
+        let kept_lines = Arc::new(Mutex::new(Stderr::default()));
         let output = child.stdout.take().map(|out| (out, messages.clone()));
         let errors = child
             .stderr
             .take()
-            .map(|err| (err, messages.clone(), stderr_lines.clone()));
+            .map(|err| (err, messages.clone(), kept_lines.clone()));
         let child = Arc::new(Mutex::new(child));
         let mut setup_pipe = ours.try_clone()?;
         wire::write(&mut setup_pipe, setup).map_err(std::io::Error::other)?;
@@ -147,13 +181,17 @@ impl HostProcess {
         let stderr_thread = errors.map(|(err, messages, kept)| {
             spawn("host-stderr", move || {
                 lines(err, |text| {
+                    let is_last = crash::parse(&text).is_some();
                     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    if kept.len() == KEPT_LINES {
-                        kept.pop_front();
+                    if kept.lines.len() == KEPT_LINES {
+                        kept.lines.pop_front();
                     }
-                    kept.push_back(text.clone());
+                    kept.lines.push_back(text.clone());
+                    if is_last {
+                        kept.died_at.get_or_insert_with(Instant::now);
+                    }
                     drop(kept);
-                    if crash::parse(&text).is_none() {
+                    if !is_last {
                         let _ = messages.send(Message::HostOutput { text, error: true });
                     }
                 });
@@ -173,26 +211,14 @@ impl HostProcess {
                     break;
                 }
             }
+            let closed_at = Instant::now();
             if let Some(Ok(thread)) = stderr_thread {
                 let _ = thread.join();
             }
             let status = wait(&waiting);
-            let stderr: Vec<String> = stderr_lines
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .iter()
-                .cloned()
-                .collect();
-            let last_words = stderr.iter().rev().find_map(|line| crash::parse(line));
-            let stderr = stderr
-                .into_iter()
-                .filter(|line| crash::parse(line).is_none())
-                .collect();
-            let end = HostEnd {
-                status,
-                last_words,
-                stderr,
-            };
+            let kept =
+                std::mem::take(&mut *kept_lines.lock().unwrap_or_else(PoisonError::into_inner));
+            let end = kept.into_end(status, closed_at);
             let _ = messages.send(Message::HostEnded {
                 run,
                 end: Box::new(end),

@@ -10,12 +10,14 @@
 //! | [`host_process`] | starting, feeding and ending the host |
 //! | [`hub`] | clients and what they want |
 //! | [`reloads`] | from a build to an entry in the history |
+//! | [`restart`] | what follows the death of a host |
 //! | [`status`] | the status document |
 
 mod death;
 mod host_process;
 mod hub;
 mod reloads;
+mod restart;
 mod status;
 
 use std::collections::HashMap;
@@ -29,6 +31,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use engine_build::{BuildEvent, Builder, BuilderConfig, ModuleSource};
+use engine_runtime::host::ResumeFrom;
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
 use inspector_protocol::message::{
@@ -45,7 +48,8 @@ use crate::state_folder;
 use host_process::{HostEnd, HostProcess};
 pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
-use reloads::Reloads;
+use reloads::{Pending, Reloads};
+use restart::Restarts;
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -126,8 +130,10 @@ struct Supervisor {
     with_ui: bool,
     /// Folder of this run for what has to outlive its hosts.
     state: PathBuf,
-    /// Folder of the run that the next host goes on with.
-    resume: Option<PathBuf>,
+    /// Folder of the earlier run that this one goes on with.
+    resumed_run: Option<PathBuf>,
+    /// Hosts that died, and how the next one comes.
+    restarts: Restarts,
 }
 
 /// Runs the game until it ends; returns the exit code.
@@ -143,7 +149,7 @@ pub(crate) fn run(
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
-    let resume = if options.resume {
+    let resumed_run = if options.resume {
         let last = state_folder::last(&project.runs());
         Some(last.ok_or_else(|| {
             miette::miette!(
@@ -184,7 +190,8 @@ pub(crate) fn run(
         restarting: Vec::new(),
         with_ui,
         state,
-        resume,
+        resumed_run,
+        restarts: Restarts::default(),
     };
     let end = end_signals()?;
     let ui = supervisor.start(with_ui, socket)?;
@@ -224,7 +231,8 @@ impl Supervisor {
         } else {
             self.start_builder()?;
         }
-        self.start_host();
+        let resume = self.resumed_run.is_some().then(|| self.resume_from(None));
+        self.start_host(resume, Vec::new());
         Ok(ui)
     }
 
@@ -287,8 +295,10 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_host(&mut self) {
+    /// Starts a host that goes on with a checkpoint and begins with these versions.
+    fn start_host(&mut self, resume: Option<ResumeFrom>, loads: Vec<Pending>) {
         self.runs += 1;
+        self.set_beginning(resume.as_ref());
         let setup = HostSetup {
             modules: self
                 .config
@@ -302,10 +312,10 @@ impl Supervisor {
             max_frames: self.options.frames,
             load_existing: self.options.no_build,
             state: self.state.clone(),
-            rollback_within_ms: self.config.policies.rollback_within_ms(),
+            rollback_within_ms: self.config.policies.rollback_within().as_millis() as u64,
             checkpoint_every_ms: self.config.policies.checkpoint_every_ms(),
             checkpoints_kept: self.config.policies.checkpoints_kept,
-            resume: self.resume.take(),
+            resume,
         };
         match HostProcess::start(self.runs, &setup, &self.messages) {
             Ok(host) => {
@@ -317,7 +327,8 @@ impl Supervisor {
                 let (width, height) = self.viewport;
                 self.to_host(ToHost::ViewportSize { width, height });
                 self.to_host(ToHost::ViewportWanted(self.viewport_wanted));
-                for request in self.reloads.latest("startup") {
+                for load in loads {
+                    let request = self.reloads.load(load, true);
                     self.to_host(request);
                 }
             }
@@ -483,21 +494,7 @@ impl Supervisor {
                 };
                 self.hub.send(client, answer(id, shared));
             }
-            Request::RestartHost { id } => {
-                if let Some(host) = self.host.take() {
-                    host.send(ToHost::Shutdown);
-                    host.ends_within(GRACE);
-                    self.forget_host("the host was restarted", None);
-                }
-                self.info("Restarting the host".to_owned());
-                // It goes on where the one before was.
-                self.resume = Some(self.state.clone());
-                self.start_host();
-                // Answered when it runs, or does not.
-                self.restarting.push((client, id));
-                self.answer_restart();
-                self.broadcast_status();
-            }
+            Request::RestartHost { id } => self.restart_host(client, id),
             Request::Shutdown { id } => {
                 self.ending = Some((client, id));
                 self.exit = Some(ExitCode::SUCCESS);
@@ -556,7 +553,8 @@ impl Supervisor {
 
     fn host_says(&mut self, message: FromHost) {
         match message {
-            FromHost::Ready { .. } => {}
+            FromHost::Ready { .. } => self.host_is_ready(),
+            FromHost::Began { resumed } => self.host_began(resumed),
             FromHost::Names {
                 id,
                 module,
@@ -588,6 +586,7 @@ impl Supervisor {
             } => self.log(level, &module, LogSource::Module, message),
             FromHost::Reloaded(report) => {
                 self.reloaded(report);
+                self.host_has_loaded();
                 self.answer_restart();
             }
             FromHost::Failed {

@@ -2,6 +2,7 @@
 //! who waits for the outcome.
 
 mod outcomes;
+mod revive;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTim
 use super::Supervisor;
 use super::hub::ClientId;
 pub(super) use outcomes::place_in;
+use outcomes::problem_of;
+use revive::{Failed, Revived};
 
 /// Builds, loads and their history.
 #[derive(Default)]
@@ -61,10 +64,14 @@ struct Applied {
     run: u64,
     /// The version it was there.
     version: u32,
+    /// When it got in there.
+    since: Instant,
+    /// Whether it replaced another version there.
+    has_replaced: bool,
 }
 
 /// A load that the host has not answered yet.
-struct Pending {
+pub(super) struct Pending {
     module: String,
     trigger: String,
     timings: BuildTimings,
@@ -74,9 +81,29 @@ struct Pending {
     rollback: bool,
     /// State goes back as well.
     restore: bool,
-    /// The version that failed and is rolled back, with what it did.
-    failed: Option<String>,
+    /// The version that failed and is rolled back.
+    failed: Option<Failed>,
+    /// It brings back what ran in a host that died.
+    revived: Option<Revived>,
     waiting: Vec<(ClientId, u64)>,
+}
+
+impl Pending {
+    /// A load that nothing was built for and nobody waits for.
+    fn new(module: &str, trigger: &str, built: Built) -> Self {
+        Self {
+            module: module.to_owned(),
+            trigger: trigger.to_owned(),
+            timings: BuildTimings::default(),
+            since: Instant::now(),
+            built,
+            rollback: false,
+            restore: false,
+            failed: None,
+            revived: None,
+            waiting: Vec::new(),
+        }
+    }
 }
 
 impl Reloads {
@@ -94,32 +121,13 @@ impl Reloads {
         self.watch_problem.iter().cloned().chain(builds).collect()
     }
 
-    /// Requests that bring a fresh host to what was built last, or rolled back to.
-    pub(super) fn latest(&mut self, trigger: &str) -> Vec<ToHost> {
-        let known: Vec<_> = self
-            .modules
-            .iter()
-            .filter_map(|(name, module)| {
-                let built = module.latest.as_ref()?;
-                Some((name.clone(), built.clone()))
-            })
-            .collect();
-        known
-            .into_iter()
-            .map(|(module, built)| {
-                let pending = Pending {
-                    module,
-                    trigger: trigger.to_owned(),
-                    timings: BuildTimings::default(),
-                    since: Instant::now(),
-                    built,
-                    rollback: false,
-                    restore: false,
-                    failed: None,
-                    waiting: Vec::new(),
-                };
-                self.load(pending, true)
-            })
+    /// What a fresh host begins with: what was built last, or rolled back to, of all modules
+    /// but `except`.
+    pub(super) fn latest(&self, trigger: &str, except: Option<&str>) -> Vec<Pending> {
+        let modules = self.modules.iter();
+        modules
+            .filter(|(name, _)| Some(name.as_str()) != except)
+            .filter_map(|(name, module)| Some(Pending::new(name, trigger, module.latest.clone()?)))
             .collect()
     }
 
@@ -144,7 +152,8 @@ impl Reloads {
         first.map(|(_, pending)| pending.module.as_str())
     }
 
-    fn load(&mut self, pending: Pending, force: bool) -> ToHost {
+    /// The request for a load; it is awaited from here on.
+    pub(super) fn load(&mut self, pending: Pending, force: bool) -> ToHost {
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         let request = ToHost::Load {
@@ -190,26 +199,21 @@ impl Supervisor {
                 forced,
             } => {
                 let built = Built { artifact, hash };
+                self.reloads.keep_artifacts(&module);
                 self.set_build_problems(&module, problems);
+                let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+                let pending = Pending {
+                    timings,
+                    since: detected_at,
+                    waiting,
+                    ..Pending::new(&module, &trigger, built.clone())
+                };
                 if self.is_quarantined(&module, hash, forced) {
-                    let times = build_timings(timings, detected_at.elapsed());
-                    return self.refuse_quarantined(module, trigger, times);
+                    return self.refuse_quarantined(pending);
                 }
                 let state = self.reloads.module(&module);
                 state.is_stuck = false;
-                state.latest = Some(built.clone());
-                let waiting = std::mem::take(&mut state.waiting);
-                let pending = Pending {
-                    module,
-                    trigger,
-                    timings,
-                    since: detected_at,
-                    built,
-                    rollback: false,
-                    restore: false,
-                    failed: None,
-                    waiting,
-                };
+                state.latest = Some(built);
                 self.send_load(pending, forced);
             }
             BuildEvent::Unchanged {
@@ -225,15 +229,10 @@ impl Supervisor {
                 self.set_build_problems(&module, problems);
                 let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
                 let pending = Pending {
-                    module,
-                    trigger,
                     timings,
                     since: detected_at,
-                    built: Built { artifact, hash },
-                    rollback: false,
-                    restore: false,
-                    failed: None,
                     waiting,
+                    ..Pending::new(&module, &trigger, Built { artifact, hash })
                 };
                 self.build_unchanged(pending, forced);
             }
@@ -285,6 +284,9 @@ impl Supervisor {
     }
 
     fn build_unchanged(&mut self, pending: Pending, forced: bool) {
+        if self.is_quarantined(&pending.module, pending.built.hash, forced) {
+            return self.refuse_quarantined(pending);
+        }
         let is_active = self.reloads.active(&pending.module).is_some();
         let module = self.reloads.module(&pending.module);
         let last = module.applied.last();
@@ -360,6 +362,9 @@ impl Supervisor {
 
     fn send_load(&mut self, pending: Pending, force: bool) {
         let (waiting, module) = (pending.waiting.clone(), pending.module.clone());
+        if self.host.is_none() && self.restarts.waits_for_build {
+            self.start_for_build(&module, pending.built.hash);
+        }
         let request = self.reloads.load(pending, force);
         let ToHost::Load { ticket, .. } = &request else {
             return;
@@ -401,15 +406,8 @@ impl Supervisor {
             Ok(bytes) => {
                 let hash = inspector_protocol::content_hash(&bytes);
                 let pending = Pending {
-                    module: module.to_owned(),
-                    trigger: "request".to_owned(),
-                    timings: BuildTimings::default(),
-                    since: Instant::now(),
-                    built: Built { artifact, hash },
-                    rollback: false,
-                    restore: false,
-                    failed: None,
                     waiting: vec![(client, id)],
+                    ..Pending::new(module, "request", Built { artifact, hash })
                 };
                 self.send_load(pending, true);
             }
@@ -465,15 +463,10 @@ impl Supervisor {
             return refuse("there is no earlier version of that module to go back to");
         };
         let pending = Pending {
-            module: module.to_owned(),
-            trigger: "request".to_owned(),
-            timings: BuildTimings::default(),
-            since: Instant::now(),
-            built: before.built.clone(),
             rollback: true,
             restore: state,
-            failed: None,
             waiting: vec![(client, id)],
+            ..Pending::new(module, "request", before.built.clone())
         };
         self.send_load(pending, true);
     }
@@ -489,16 +482,12 @@ impl Supervisor {
             return;
         }
         state.quarantined.insert(last.built.hash);
+        let message = format!("v{version} failed: {what}");
+        let problem = problem_of(module, "failed", &message);
         let pending = Pending {
-            module: module.to_owned(),
-            trigger: "panic".to_owned(),
-            timings: BuildTimings::default(),
-            since: Instant::now(),
-            built: before.built.clone(),
             rollback: true,
-            restore: false,
-            failed: Some(format!("v{version} failed: {what}")),
-            waiting: Vec::new(),
+            failed: Some(Failed { message, problem }),
+            ..Pending::new(module, "panic", before.built.clone())
         };
         self.send_load(pending, true);
     }
@@ -512,21 +501,21 @@ impl Supervisor {
         quarantined.contains(&hash)
     }
 
-    fn refuse_quarantined(&mut self, module: String, trigger: String, times: ReloadTimings) {
-        let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+    fn refuse_quarantined(&mut self, pending: Pending) {
         let status = ReloadStatus {
             message: format!(
                 "this code failed before and is quarantined; change it, or load it all the same \
-                 with `inspector reload {module}`"
+                 with `inspector reload {}`",
+                pending.module
             ),
-            module,
+            module: pending.module,
             outcome: ReloadOutcome::Rejected,
-            trigger,
-            timings_ms: times,
+            trigger: pending.trigger,
+            timings_ms: build_timings(pending.timings, pending.since.elapsed()),
             ..ReloadStatus::default()
         };
         self.judge(&status, false);
-        self.record(status, waiting);
+        self.record(status, pending.waiting);
     }
 }
 

@@ -20,8 +20,12 @@ impl Supervisor {
             }
         }
         // The worst first; of equals a death, then what was built, then what runs.
-        let death = self.death_problem.iter().cloned();
-        let mut problems: Vec<_> = death.chain(self.reloads.problems()).collect();
+        let mut problems = self.reloads.problems();
+        if let Some(death) = &self.death_problem {
+            // It may also be why a version is not loaded again.
+            problems.retain(|problem| problem.message != death.message);
+            problems.insert(0, death.clone());
+        }
         problems.extend(self.snapshot.problems.iter().cloned());
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         let mut frames = self.snapshot.frames;
@@ -36,6 +40,7 @@ impl Supervisor {
                 profile: self.config.profile.clone(),
                 frame: self.snapshot.frame,
                 uptime_ms: self.started.elapsed().as_millis() as u64,
+                restart: self.restarts.status.clone(),
             },
             modules,
             calls: self.snapshot.calls.clone(),

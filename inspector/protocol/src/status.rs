@@ -47,6 +47,46 @@ pub struct EngineStatus {
     pub frame: u64,
     /// Time since the supervisor started.
     pub uptime_ms: u64,
+    /// How the host that runs came after another one; `None` for the first.
+    pub restart: Option<RestartStatus>,
+}
+
+/// A host that took the place of one that died or was ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RestartStatus {
+    /// What ended the host before, for people.
+    pub reason: String,
+    /// When that was, on the clock of [`EngineStatus::uptime_ms`].
+    pub at_ms: u64,
+    /// What the game went on with; `None` if it began anew.
+    pub checkpoint: Option<ResumedStatus>,
+    /// Time of each step.
+    pub timings_ms: RestartTimings,
+}
+
+/// The checkpoint that a host went on with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResumedStatus {
+    /// Number of its last frame.
+    pub frame: u64,
+    /// How old it was when the host before ended: what was lost.
+    pub age_ms: u64,
+}
+
+/// Time of each step from the end of a host to the first frame of the next, in milliseconds
+/// with fractions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct RestartTimings {
+    /// From the death to its being known: the system takes the process apart.
+    pub notice: f64,
+    /// Until the new process runs.
+    pub start: f64,
+    /// Until every module has an active version.
+    pub load: f64,
+    /// Until the first frame has run: assets, state, the frame itself.
+    pub resume: f64,
+    /// All of it.
+    pub total: f64,
 }
 
 /// State of the host process.
@@ -253,6 +293,8 @@ pub struct LimboStatus {
 pub struct CheckpointStatus {
     /// Its number within the run.
     pub sequence: u64,
+    /// Frame of the game after which it was made.
+    pub frame: u64,
     /// Why it was made: `swap`, `interval`, `exit`.
     pub reason: String,
     /// Size in bytes.

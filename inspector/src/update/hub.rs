@@ -8,7 +8,7 @@ use inspector_protocol::status::{HostState, ReloadStatus, Status};
 use super::{act, is_success, notice};
 use crate::rows;
 use crate::state::{Focus, MAX_LOG, Model, Panel, State};
-use crate::text::{clean_line, clean_text};
+use crate::text::{clean_line, clean_text, millis};
 
 /// Applies an event.
 pub(super) fn event(state: &mut State, event: Event) {
@@ -49,6 +49,7 @@ fn set_status(state: &mut State, mut status: Box<Status>) {
     status
         .problems
         .sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+    tell_restart(state, &status);
     keep_selection(state, |model| {
         let before = model.status.as_ref().map(|status| &status.engine);
         let is_other_host = before.is_some_and(|engine| engine.run_id != status.engine.run_id);
@@ -63,6 +64,27 @@ fn set_status(state: &mut State, mut status: Box<Status>) {
         model.status = Some(status);
     });
     state.is_dirty = true;
+}
+
+/// Says that another host runs, and from which moment the game goes on.
+fn tell_restart(state: &mut State, status: &Status) {
+    let Some(restart) = &status.engine.restart else {
+        return;
+    };
+    let known = state.live.status.as_ref();
+    // Whoever has just come sees it in the header.
+    if known.is_none_or(|known| known.engine.restart.as_ref() == Some(restart)) {
+        return;
+    }
+    let from = match restart.checkpoint {
+        Some(checkpoint) => format!(
+            "from a checkpoint {} before that",
+            millis(checkpoint.age_ms as f64)
+        ),
+        None => "from its beginning".to_owned(),
+    };
+    let text = format!("{}; the game goes on {from}", restart.reason);
+    notice(state, text, true);
 }
 
 /// Changes the model and finds the selected rows again in what came out.
@@ -186,6 +208,9 @@ fn clean_status(status: &mut Status) {
     let clean = |text: &mut String| *text = clean_line(text);
     clean(&mut status.engine.run_id);
     clean(&mut status.engine.profile);
+    if let Some(restart) = &mut status.engine.restart {
+        clean(&mut restart.reason);
+    }
     for module in &mut status.modules {
         clean(&mut module.name);
         clean(&mut module.kind);

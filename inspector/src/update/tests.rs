@@ -2,7 +2,8 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
 use inspector_protocol::input::{InputEvent, Key};
 use inspector_protocol::message::{Answer, Event, Request, Subscription};
 use inspector_protocol::status::{
-    HostState, Problem, ReloadOutcome, ReloadStatus, Severity, VersionState,
+    HostState, Problem, ReloadOutcome, ReloadStatus, RestartStatus, ResumedStatus, Severity,
+    VersionState,
 };
 
 use super::{Effect, Message};
@@ -335,6 +336,47 @@ fn a_death_is_shown_until_another_host_runs() {
     assert_eq!(state.live.death, None);
     assert_eq!(state.live.viewport, None);
     assert_eq!(state.live.host_age_ms(0), 0);
+}
+
+#[test]
+fn a_restart_is_news_once() {
+    let mut state = busy(200, 40);
+    let restart = RestartStatus {
+        reason: "the host died of SIGSEGV".into(),
+        at_ms: 590_000,
+        checkpoint: Some(ResumedStatus {
+            frame: 17_000,
+            age_ms: 1200,
+        }),
+        ..RestartStatus::default()
+    };
+    let mut other = status();
+    other.engine.run_id = "another".into();
+    other.engine.restart = Some(restart);
+    send(
+        &mut state,
+        Message::Hub(Event::Status(Box::new(other.clone()))),
+    );
+    let (text, is_error) = notice(&state);
+    assert_eq!(
+        (text, is_error),
+        (
+            "the host died of SIGSEGV; the game goes on from a checkpoint 1.20s before that",
+            true
+        )
+    );
+    state.notice = None;
+    send(&mut state, Message::Hub(Event::Status(Box::new(other))));
+    assert!(state.notice.is_none());
+    let mut header = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, 200, 1));
+    let area = header.area;
+    crate::view::header::draw(&state, area, &mut header);
+    let drawn: String = header
+        .content
+        .iter()
+        .map(ratatui::buffer::Cell::symbol)
+        .collect();
+    assert!(drawn.contains("restarted 10s ago (-1.20s)"), "{drawn}");
 }
 
 #[test]

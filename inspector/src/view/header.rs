@@ -121,6 +121,16 @@ fn first_line(state: &State, columns: usize, with_modules: bool) -> Vec<Part> {
             theme::WARNING,
         ));
     }
+    if let Some(restart) = &status.engine.restart {
+        let since = status.engine.uptime_ms.saturating_sub(restart.at_ms);
+        let ago = text::age(since);
+        let lost = match restart.checkpoint {
+            Some(checkpoint) => format!("-{}", text::millis(checkpoint.age_ms as f64)),
+            None => "anew".to_owned(),
+        };
+        let part = format!("restarted {ago} ago ({lost})");
+        parts.push(Part::new(8, part, theme::WARNING));
+    }
     let run: String = status.engine.run_id.chars().take(8).collect();
     if !run.is_empty() {
         parts.push(Part::new(8, format!("run {run}"), theme::DIM));

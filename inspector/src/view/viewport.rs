@@ -48,7 +48,7 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
     }
     match model.host() {
         None => return vec![Line::styled(" Waiting for the engine.", theme::DIM)],
-        Some(HostState::Starting) => {
+        Some(HostState::Starting) if model.death.is_none() => {
             return vec![Line::styled(" The host is starting.", theme::WARNING)];
         }
         Some(HostState::Running) if model.death.is_none() => {
@@ -56,7 +56,12 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
         }
         Some(_) => {}
     }
-    let mut lines = vec![Line::styled(" The host is down.", theme::ERROR)];
+    let is_starting = model.host() == Some(HostState::Starting);
+    let mut lines = vec![if is_starting {
+        Line::styled(" The host died, a new one is starting.", theme::WARNING)
+    } else {
+        Line::styled(" The host is down.", theme::ERROR)
+    }];
     let mut stderr = &[][..];
     if let Some(death) = &model.death {
         lines.push(Line::from(vec![
@@ -71,10 +76,12 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
         }
         stderr = &death.stderr;
     }
-    lines.push(Line::from(vec![
-        Span::styled(" R", theme::KEY),
-        Span::raw(" restarts it"),
-    ]));
+    if !is_starting {
+        lines.push(Line::from(vec![
+            Span::styled(" R", theme::KEY),
+            Span::raw(" restarts it"),
+        ]));
+    }
     let room = usize::from(height).saturating_sub(lines.len() + 1);
     if room > 0 && !stderr.is_empty() {
         lines.push(Line::styled(

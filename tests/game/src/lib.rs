@@ -219,6 +219,15 @@ fn abort() {
     std::process::abort();
 }
 
+/// Runs out of stack.
+fn overflow(_: &mut World) -> u64 {
+    fn deeper(depth: u64) -> u64 {
+        let here = std::hint::black_box([depth; 64]);
+        if here[0] == u64::MAX { 0 } else { here[0] + deeper(depth + 1) }
+    }
+    deeper(0)
+}
+
 /// One of everything.
 #[module]
 pub fn game_logic(m: &mut ModuleBuilder) {
@@ -253,5 +262,6 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("crash", crash)
         .function("crash_in_frame", crash_in_frame)
         .function("abort", abort)
+        .function("overflow", overflow)
         .function("twice", rules::twice);
 }

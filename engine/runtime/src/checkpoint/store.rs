@@ -155,8 +155,17 @@ impl Store {
     /// # Errors
     /// The folder cannot be read.
     pub fn latest(&self) -> io::Result<Latest> {
+        self.latest_before(u64::MAX)
+    }
+
+    /// The newest checkpoint before a number that can be used.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn latest_before(&self, limit: u64) -> io::Result<Latest> {
         let mut damaged = Vec::new();
-        for sequence in self.sequences()?.into_iter().rev() {
+        let sequences = self.sequences()?.into_iter().rev();
+        for sequence in sequences.skip_while(|sequence| *sequence >= limit) {
             match self.load(sequence) {
                 Ok(checkpoint) => {
                     return Ok(Latest {
@@ -223,6 +232,14 @@ mod tests {
         assert_eq!(again.next, 6);
         let (sequence, checkpoint) = again.latest().unwrap().checkpoint.unwrap();
         assert_eq!((sequence, checkpoint.meta.frame), (5, 5));
+        for (limit, found) in [(6, Some(5)), (5, Some(4)), (4, Some(2)), (2, None)] {
+            let before = again.latest_before(limit).unwrap().checkpoint;
+            assert_eq!(
+                before.map(|(sequence, _)| sequence),
+                found,
+                "before {limit}"
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! limbo.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -9,10 +10,10 @@ use engine_api::time::Time;
 use engine_api::value::Value;
 use inspector_protocol::message::WorldAct;
 
-use super::{Host, to_json};
+use super::{Host, LAST_FRAME, to_json};
 use crate::checkpoint::{self, Capture, Checkpoint, Meta, ModuleMeta, Reason, RestoreReport};
 use crate::keeper::{CheckpointConfig, Keeper, KeeperRequest, ReadBack};
-use crate::link::Reloaded;
+use crate::link::{FromHost, Reloaded, Resumed};
 use crate::outbox::Outbox;
 use crate::telemetry::Board;
 use crate::{panic, scene};
@@ -24,6 +25,8 @@ pub(super) struct Checkpoints {
     pub(super) every: Duration,
     pub(super) last: Instant,
     pub(super) resume: Resume,
+    /// What this game went on with.
+    pub(super) resumed: Option<Resumed>,
 }
 
 impl Checkpoints {
@@ -44,6 +47,7 @@ impl Checkpoints {
                 Some(_) => Resume::Reading,
                 None => Resume::No,
             },
+            resumed: None,
         };
         let keeper = Keeper {
             config,
@@ -103,6 +107,12 @@ impl Host {
         self.checkpoints
             .as_ref()
             .is_some_and(|checkpoints| !matches!(checkpoints.resume, Resume::No))
+    }
+
+    /// Says that the first frame has run, and with what it began.
+    pub(super) fn began(&self) {
+        let resumed = self.checkpoints.as_ref().and_then(|kept| kept.resumed);
+        self.outbox.deliver(FromHost::Began { resumed });
     }
 
     /// Captures the world for the checkpoint thread; `false` if there is nothing to keep yet
@@ -196,8 +206,15 @@ impl Host {
         match self.restore(&checkpoint) {
             Ok(text) => {
                 self.frame = checkpoint.meta.frame;
+                LAST_FRAME.store(self.frame, Ordering::Relaxed);
                 let step = self.period();
                 self.world.insert_resource(checkpoint.meta.clock(step));
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.resumed = Some(Resumed {
+                        frame: checkpoint.meta.frame,
+                        saved_at_ms: checkpoint.meta.saved_at_ms,
+                    });
+                }
                 self.outbox.info(format!(
                     "Resumed from the checkpoint of frame {}: {text}",
                     checkpoint.meta.frame

@@ -678,7 +678,10 @@ fn run_with_checkpoints(folder: &Path, resume: Option<&str>, this: &str) -> Runn
             folder: folder.join(this),
             kept: 3,
             every: Duration::ZERO,
-            resume: resume.map(|run| folder.join(run)),
+            resume: resume.map(|run| ResumeFrom {
+                folder: folder.join(run),
+                before: None,
+            }),
         }),
         ..Options::default()
     };
@@ -819,7 +822,10 @@ fn written_migrations_form_chains_for_what_comes_from_a_file() {
                 folder: folder.path().join(this),
                 kept: 3,
                 every: Duration::ZERO,
-                resume: resume.map(|run| folder.path().join(run)),
+                resume: resume.map(|run| ResumeFrom {
+                    folder: folder.path().join(run),
+                    before: None,
+                }),
             }),
             ..Options::default()
         };

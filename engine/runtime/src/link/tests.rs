@@ -151,6 +151,13 @@ fn messages_from_the_host_arrive_as_they_were_sent() {
             id: 2,
             result: Err("no".into()),
         },
+        FromHost::Began { resumed: None },
+        FromHost::Began {
+            resumed: Some(Resumed {
+                frame: 3,
+                saved_at_ms: u64::MAX,
+            }),
+        },
         FromHost::Finished,
     ]);
 }

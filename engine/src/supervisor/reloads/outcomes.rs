@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use engine_runtime::link::Reloaded;
 use inspector_protocol::message::{Answer, Event, LogLevel};
@@ -10,6 +11,7 @@ use inspector_protocol::status::{
     MAX_RELOADS, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
 };
 
+use super::revive::Failed;
 use super::{Applied, Pending, build_timings};
 use crate::supervisor::Supervisor;
 use crate::supervisor::death::Culprit;
@@ -42,8 +44,7 @@ impl Supervisor {
             self.reloads.active.insert(report.module.clone(), version);
         }
         let is_rollback = pending.as_ref().is_some_and(|pending| pending.rollback);
-        let failed = pending.as_ref().and_then(|pending| pending.failed.clone());
-        let mut waiting = Vec::new();
+        let (mut waiting, mut failed) = (Vec::new(), None);
         if let Some(pending) = pending {
             let build = build_timings(pending.timings, pending.since.elapsed());
             status.trigger.clone_from(&pending.trigger);
@@ -55,7 +56,7 @@ impl Supervisor {
             };
             waiting.clone_from(&pending.waiting);
             if report.outcome == ReloadOutcome::Applied {
-                self.applied(&mut status, pending);
+                failed = self.applied(&mut status, pending);
             }
         }
         self.judge(&status, is_rollback);
@@ -63,15 +64,14 @@ impl Supervisor {
             && let Some(failed) = failed
         {
             // It stays what the sources say.
-            let problem = problem_of(&status.module, "failed", &failed);
-            self.reloads.module(&status.module).refused = Some(problem);
+            self.reloads.module(&status.module).refused = Some(failed.problem);
         }
         self.record(status, waiting);
         self.end_if_stuck();
     }
 
-    /// Remembers a build that became active.
-    fn applied(&mut self, status: &mut ReloadStatus, pending: Pending) {
+    /// Remembers a build that became active. Returns what was left because it failed.
+    fn applied(&mut self, status: &mut ReloadStatus, pending: Pending) -> Option<Failed> {
         let run = self.runs;
         let version = status.to.unwrap_or_default();
         let module = self.reloads.module(&status.module);
@@ -79,7 +79,12 @@ impl Supervisor {
             built: pending.built,
             run,
             version,
+            since: Instant::now(),
+            has_replaced: status.from.is_some(),
         };
+        if let Some(revived) = pending.revived {
+            return self.revived(status, now, revived);
+        }
         if pending.rollback {
             status.outcome = ReloadOutcome::RolledBack;
             module.latest = Some(now.built.clone());
@@ -97,20 +102,26 @@ impl Supervisor {
             }
             if let Some(failed) = &pending.failed {
                 status.message = format!(
-                    "{failed}; {}; the code that failed is not loaded again until it changes",
-                    status.message
+                    "{}; {}; the code that failed is not loaded again until it changes",
+                    failed.message, status.message
                 );
             }
             let line = format!("Module '{}' rolled back: {}", status.module, status.message);
             self.log_about(LogLevel::Info, &status.module, line);
-            return;
+            return pending.failed;
         }
         // The same code once more takes its own place.
-        module.applied.pop_if(|last| last.built == now.built);
+        let same = module.applied.pop_if(|last| last.built == now.built);
+        let is_other_code = now.has_replaced && same.is_none();
+        let hash = now.built.hash;
         module.applied.push(now);
         // The builder keeps that many artifacts.
         let excess = module.applied.len().saturating_sub(8);
         module.applied.drain(..excess);
+        if is_other_code {
+            self.renew_streak(hash);
+        }
+        None
     }
 
     /// Says what is wrong with a load, and keeps it among the problems while it is what the
@@ -122,6 +133,11 @@ impl Supervisor {
         let how = match status.outcome {
             ReloadOutcome::Rejected => "rejected",
             ReloadOutcome::LoadError => "cannot be loaded",
+            ReloadOutcome::Restarted => {
+                // What the sources say is what they said before.
+                module.is_stuck = false;
+                return;
+            }
             _ => {
                 module.refused = None;
                 module.is_stuck = false;
@@ -213,7 +229,7 @@ impl Supervisor {
 }
 
 /// What is wrong with the newest state of a module's sources.
-fn problem_of(module: &str, how: &str, message: &str) -> Problem {
+pub(super) fn problem_of(module: &str, how: &str, message: &str) -> Problem {
     let (file, line, column) = place_in(message).unwrap_or_default();
     Problem {
         module: module.to_owned(),

@@ -1,0 +1,192 @@
+//! Versions after a crash: whose code it was, what is not loaded again, and what the next
+//! host begins with.
+
+use std::time::{Duration, Instant};
+
+use inspector_protocol::message::LogLevel;
+use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus};
+
+use super::{Applied, Built, ModuleReloads, Pending, Reloads};
+use crate::supervisor::Supervisor;
+use crate::supervisor::death::Culprit;
+use crate::supervisor::restart::Blame;
+
+/// A load that brings back what ran in a host that died.
+#[derive(Debug, Clone)]
+pub(super) struct Revived {
+    /// The version that was active there.
+    from: Option<u32>,
+    /// How the host died.
+    why: String,
+    /// The version that is left for the one before it.
+    failed: Option<Failed>,
+}
+
+/// A version that failed and is rolled back.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    /// What it did.
+    pub(super) message: String,
+    /// The same among the problems.
+    pub(super) problem: Problem,
+}
+
+impl Reloads {
+    /// What is to blame for a death, by its content; `None` if that is not known. `young` is
+    /// how long a version that replaced another one is.
+    pub(in crate::supervisor) fn blame(
+        &self,
+        culprit: &Culprit,
+        run: u64,
+        died_at: Instant,
+        young: Duration,
+    ) -> Option<Blame> {
+        let module = self.modules.get(&culprit.module)?;
+        let is_it = |applied: &&Applied| applied.run == run && applied.version == culprit.version;
+        if let Some(applied) = module.applied.iter().rev().find(is_it) {
+            let hash = applied.built.hash;
+            // An old call in a version that is left already is no reason to leave the new one.
+            let is_last = module.applied.last() == Some(applied);
+            let age = died_at.saturating_duration_since(applied.since);
+            return Some(Blame {
+                hash,
+                is_young: is_last && applied.has_replaced && age < young,
+                has_before: is_last && module.has_other_than(hash),
+            });
+        }
+        // It was being loaded, or had got in and nobody had heard of it yet.
+        let pending = self.in_flight(&culprit.module, true)?;
+        let hash = pending.built.hash;
+        Some(Blame {
+            hash,
+            // What dies while it is set up has not got in at all.
+            is_young: self.active.contains_key(&culprit.module)
+                && (culprit.is_set_up() || !young.is_zero()),
+            has_before: module.has_other_than(hash),
+        })
+    }
+
+    /// Keeps the builder, which removes old artifacts, from removing those that a new host may
+    /// have to begin with.
+    pub(super) fn keep_artifacts(&self, module: &str) {
+        let applied = self.modules.get(module).map(|module| &module.applied[..]);
+        for applied in applied.unwrap_or_default().iter().rev().take(2) {
+            engine_build::refresh_artifact(&applied.built.artifact);
+        }
+    }
+
+    /// The first or the last load of a module that the host has not answered.
+    fn in_flight(&self, module: &str, first: bool) -> Option<&Pending> {
+        let loads = self.pending.iter();
+        let mut loads: Vec<_> = loads
+            .filter(|(_, pending)| pending.module == module)
+            .collect();
+        loads.sort_by_key(|(ticket, _)| **ticket);
+        let found = if first { loads.first() } else { loads.last() };
+        found.map(|(_, pending)| *pending)
+    }
+
+    /// Sees to it that some content is not loaded again unless somebody asks for it.
+    pub(in crate::supervisor) fn quarantine(&mut self, module: &str, hash: u64, problem: Problem) {
+        let module = self.module(module);
+        module.quarantined.insert(hash);
+        module.applied.retain(|applied| applied.built.hash != hash);
+        if let Some(last) = module.applied.last()
+            && module
+                .latest
+                .as_ref()
+                .is_some_and(|built| built.hash == hash)
+        {
+            module.latest = Some(last.built.clone());
+        }
+        module.refused = Some(problem);
+    }
+
+    /// What the next host begins with after a death: what was on its way into the one that
+    /// died, else what ran there, without what is quarantined. `failed` is the module that was
+    /// just quarantined, with what it did.
+    pub(in crate::supervisor) fn revivals(
+        &self,
+        why: &str,
+        died_at: Instant,
+        failed: Option<(&str, Problem)>,
+    ) -> Vec<Pending> {
+        let revive = |(name, module): (&String, &ModuleReloads)| {
+            let is_good = |built: &&Built| !module.quarantined.contains(&built.hash);
+            let in_flight = self.in_flight(name, false);
+            let newest = in_flight.map(|pending| &pending.built).filter(is_good);
+            let ran = module.applied.last().map(|applied| &applied.built);
+            let built = newest
+                .or(ran.filter(is_good))
+                .or(module.latest.as_ref().filter(is_good))?;
+            // One that died before it had loaded anything leaves that to the next.
+            let before = in_flight.and_then(|pending| pending.revived.clone());
+            let failed = failed.clone().filter(|(module, _)| module == name);
+            let failed = failed.map(|(_, problem)| Failed {
+                message: why.to_owned(),
+                problem,
+            });
+            let revived = Revived {
+                from: self
+                    .active(name)
+                    .or(before.as_ref().and_then(|before| before.from)),
+                why: why.to_owned(),
+                failed: failed.or(before.and_then(|before| before.failed)),
+            };
+            Some(Pending {
+                since: died_at,
+                revived: Some(revived),
+                ..Pending::new(name, "crash", built.clone())
+            })
+        };
+        self.modules.iter().filter_map(revive).collect()
+    }
+}
+
+impl ModuleReloads {
+    /// Whether something else than this content ran before.
+    fn has_other_than(&self, hash: u64) -> bool {
+        self.applied
+            .iter()
+            .any(|applied| applied.built.hash != hash)
+    }
+}
+
+impl Supervisor {
+    /// What ran in a host that died runs again. Returns what was left because it failed.
+    pub(super) fn revived(
+        &mut self,
+        status: &mut ReloadStatus,
+        now: Applied,
+        revived: Revived,
+    ) -> Option<Failed> {
+        let (run, version) = (now.run, now.version);
+        let module = self.reloads.module(&status.module);
+        let before = module
+            .applied
+            .pop_if(|last| last.built.hash == now.built.hash);
+        module.applied.push(now);
+        status.from = revived.from;
+        let code = match before {
+            Some(before) if before.run + 1 == run => {
+                format!("v{}'s code runs again", before.version)
+            }
+            Some(_) => "the code of an earlier host runs again".to_owned(),
+            None => "what was built last runs".to_owned(),
+        };
+        let Some(failed) = revived.failed else {
+            status.outcome = ReloadOutcome::Restarted;
+            status.message = format!("{}; {code} as v{version}", revived.why);
+            return None;
+        };
+        status.outcome = ReloadOutcome::RolledBack;
+        status.message = format!(
+            "{}; {code} as v{version}; the code that failed is not loaded again until \
+             it changes",
+            failed.message
+        );
+        let line = format!("Module '{}' rolled back: {}", status.module, status.message);
+        self.log_about(LogLevel::Info, &status.module, line);
+        Some(failed)
+    }
+}
