@@ -21,6 +21,7 @@ use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
 use crate::call::{self, CallId};
+use crate::jobs::Results;
 use crate::migrate::MigrationReport;
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic;
@@ -56,6 +57,8 @@ pub struct ActiveModule {
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
+    /// What it knows of the results of jobs.
+    pub(crate) results: Results,
     migrations: Vec<MigrationRegistration>,
     /// When it became active.
     since: Instant,
@@ -72,6 +75,7 @@ pub struct ActiveModule {
 pub struct Retired {
     systems: VersionSystems,
     assets: Option<Arc<Vec<AssetRegistration>>>,
+    results: Results,
     hooks: Hooks,
     migrations: Vec<MigrationRegistration>,
     calls: Vec<DynamicCall>,
@@ -189,6 +193,7 @@ impl ActiveModules {
             keeps,
             shared,
             migrations,
+            results,
             ..
         } = description;
         let unloaded = self.unload(&module, world)?;
@@ -240,6 +245,10 @@ impl ActiveModules {
             end_frame: end_frame.collect(),
             build,
             hooks,
+            results: Results {
+                types: results,
+                migrations: migrations.clone(),
+            },
             migrations,
             since: Instant::now(),
             replaced: self.get(&module).is_some(),
@@ -319,6 +328,7 @@ impl ActiveModules {
             let old = std::mem::replace(slot, active);
             retired.systems = old.systems;
             retired.assets = Some(old.assets);
+            retired.results = old.results;
             retired.hooks = old.hooks;
             retired.migrations = old.migrations;
         } else {
@@ -405,6 +415,11 @@ impl ActiveModules {
     /// The active version of a module.
     pub fn get(&self, module: &str) -> Option<&ActiveModule> {
         self.modules.iter().find(|active| active.name == module)
+    }
+
+    /// The module whose active version has an id.
+    pub(crate) fn by_version(&self, id: u32) -> Option<&ActiveModule> {
+        self.modules.iter().find(|active| active.key.id == id)
     }
 
     /// Whether a version is active since less than `limit` and another one was before it.
