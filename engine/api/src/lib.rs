@@ -42,6 +42,7 @@
 //! | [`migration`] | written migrations between types |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
+//! | [`job`] | long work off the frame loop, whose result is an event |
 //! | [`shared`] | structs with a fixed layout that outlive the host |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
@@ -57,6 +58,7 @@ pub mod asset;
 pub mod function;
 pub mod hook;
 pub mod input;
+pub mod job;
 pub mod keep;
 pub mod log;
 pub mod migration;

@@ -16,6 +16,7 @@ use crate::asset::AssetRegistration;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
+use crate::job::{JobResult, JobResultType};
 use crate::keep::{KeepRegistration, KeepStatic, KeepValue, Kept};
 use crate::migration::{MigrationRegistration, MigrationValue};
 use crate::observer::ObserverRegistration;
@@ -84,6 +85,8 @@ pub struct ModuleDescription {
     pub migrations: Vec<MigrationRegistration>,
     /// Structs in the shared region.
     pub shared: Vec<SharedRegistration>,
+    /// Types of the results of jobs.
+    pub results: Vec<JobResultType>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -133,6 +136,20 @@ impl ModuleBuilder {
         T: Message + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
         self.state(StateType::message::<T>())
+    }
+
+    /// An event type that is the result of jobs. See [`crate::job`].
+    pub fn job_result<T: JobResult>(&mut self) -> &mut Self {
+        let result = JobResultType::of::<T>();
+        if self
+            .description
+            .results
+            .iter()
+            .all(|known| known.id != result.id)
+        {
+            self.description.results.push(result);
+        }
+        self.event::<T>()
     }
 
     /// A resource read from the RON file `path` below the assets folder, now and

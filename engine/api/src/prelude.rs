@@ -20,6 +20,7 @@ pub use bevy_reflect::prelude::{
 
 pub use crate::hook::{Reload, Unloaded};
 pub use crate::input::{Input, Key, MouseButton};
+pub use crate::job::{Job, JobFailed, JobId, Jobs};
 pub use crate::keep::Keep;
 pub use crate::keep_static;
 pub use crate::log;

@@ -29,6 +29,16 @@ impl CallId {
         (self.0 >> 32) as u32 & 0x7fff_ffff
     }
 
+    /// The id as a number, for [`CallId::from_bits`].
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The id that a number stands for.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits | 1 << 63)
+    }
+
     /// Number of the function within its version.
     pub fn function(self) -> u32 {
         self.0 as u32

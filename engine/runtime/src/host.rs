@@ -33,6 +33,7 @@ use crate::backend::{Artifact, Backend};
 use crate::call::CallId;
 use crate::checkpoint::Reason;
 use crate::easel::Easel;
+use crate::jobs::JobDesk;
 use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, LoadOptions, Loader, LoaderRequest, ReadyVersion};
@@ -99,6 +100,7 @@ pub struct Host {
     loader: Sender<LoaderRequest>,
     asset_loader: Sender<AssetRequest>,
     workers: Workers,
+    jobs: JobDesk,
     threads: Vec<JoinHandle<()>>,
     telemetry_stop: Arc<AtomicBool>,
     drain: Drain,
@@ -195,6 +197,8 @@ impl Host {
         world.insert_resource(Time::new(step));
         world.init_resource::<Input>();
         world.init_resource::<Viewport>();
+        let jobs = JobDesk::default();
+        world.insert_resource(jobs.board());
         let waiting = config.modules.into_iter().map(|(name, _)| name);
         let mut modules = ActiveModules::default();
         if let Some(path) = &config.shared {
@@ -213,6 +217,7 @@ impl Host {
             loader,
             asset_loader,
             workers: Workers::default(),
+            jobs,
             threads,
             telemetry_stop,
             drain: Drain::default(),
@@ -349,6 +354,7 @@ impl Host {
         {
             self.handle(message);
         }
+        self.dispatch_jobs();
         if let Some(ready) = self.next_version.take() {
             self.swap(ready);
         }
@@ -365,6 +371,8 @@ impl Host {
             }
         }
         self.take_state_read();
+        self.jobs
+            .deliver(&self.modules, &mut self.world, &self.outbox, &self.board);
         while let Ok(asset) = self.ready_assets.try_recv() {
             let active = self
                 .modules
@@ -397,6 +405,17 @@ impl Host {
             self.last_housekeeping = Instant::now();
             self.keep_house();
         }
+    }
+
+    /// Sends what systems and calls started to the workers.
+    fn dispatch_jobs(&mut self) {
+        self.jobs.dispatch(
+            &self.modules,
+            &mut self.world,
+            &self.registry,
+            &self.workers,
+            &self.outbox,
+        );
     }
 
     fn swap(&mut self, ready: ReadyVersion) {

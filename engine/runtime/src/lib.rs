@@ -19,6 +19,7 @@
 //! | [`host`] | the frame loop | frame |
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
+//! | [`jobs`] | long work of game code on the workers, and its results | frame |
 //! | [`workers`] | calls off the frame loop | workers |
 //! | [`assets`] | files to resources | assets |
 //! | [`telemetry`] | what the inspector shows | telemetry |
@@ -33,6 +34,7 @@ pub mod data;
 mod easel;
 mod fence;
 pub mod host;
+pub mod jobs;
 mod keeper;
 pub mod limbo;
 pub mod link;

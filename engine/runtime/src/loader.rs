@@ -433,6 +433,9 @@ fn look_into(description: &mut ModuleDescription, sources: &Sources) {
     for state in &mut description.types {
         state.schema.look_into(sources);
     }
+    for result in &mut description.results {
+        result.schema.look_into(sources);
+    }
     for migration in &mut description.migrations {
         migration.look_into(sources);
     }

@@ -48,6 +48,8 @@ struct Version {
     /// Names behind the function numbers of [`CallId`]s, for as long as the process
     /// runs: a call may be listed after its version is gone.
     functions: Vec<String>,
+    /// How many of them are jobs.
+    job_names: usize,
     calls: HashMap<String, DynamicCall>,
     code: Option<Box<dyn CodeHandle>>,
     /// Cloned by everything outside of the frame thread that holds closures of this
@@ -69,6 +71,9 @@ struct FunctionSlot {
 /// Id of the next version. One count for the whole process, as there is one list of
 /// calls: two registries would count each other's calls otherwise.
 static NEXT_ID: AtomicU32 = AtomicU32::new(1);
+
+/// How many names of jobs are listed per version.
+const MAX_JOB_NAMES: usize = 256;
 
 /// How many unloaded or rejected versions stay listed per module.
 const KEPT_VERSIONS: usize = 20;
@@ -242,6 +247,7 @@ impl Registry {
             pinned_by: Vec::new(),
             loaded_at_ms: self.started.elapsed().as_millis() as u64,
             functions: Vec::new(),
+            job_names: 0,
             calls: HashMap::new(),
             code: None,
             lease: Lease::default(),
@@ -575,6 +581,24 @@ impl Registry {
         drop(call);
         drop(guard);
         result
+    }
+
+    /// The call that a job of a version is while it runs, under the job's name. A version
+    /// that gives its jobs very many names has some of them listed as one.
+    pub fn name_job(&self, module: &str, key: VersionKey, job: &str) -> CallId {
+        let name = format!("job {job}");
+        let number = self.with_version(module, key, |version| {
+            let functions = &mut version.functions;
+            if let Some(known) = functions.iter().position(|function| *function == name) {
+                return known;
+            }
+            if version.job_names < MAX_JOB_NAMES {
+                version.job_names += 1;
+                functions.push(name);
+            }
+            functions.len() - 1
+        });
+        CallId::new(key.id, number.unwrap_or_default() as u32)
     }
 
     /// Names a call: module, version number, function.

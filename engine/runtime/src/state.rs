@@ -17,6 +17,7 @@ use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::input::Input;
+use engine_api::job::JobBoard;
 use engine_api::keep::{self, KeepKey, KeptTypes};
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
@@ -516,6 +517,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Time>();
     world.register_component::<Input>();
     world.register_component::<Viewport>();
+    world.register_component::<JobBoard>();
     keep::declare(world);
     shared::declare(world);
 }

@@ -22,6 +22,7 @@ use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
 use crate::call::{self, CallId};
+use crate::jobs::Results;
 use crate::migrate::MigrationReport;
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic;
@@ -57,6 +58,8 @@ pub struct ActiveModule {
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
+    /// What it knows of the results of jobs.
+    pub(crate) results: Results,
     migrations: Vec<MigrationRegistration>,
     /// When it became active.
     since: Instant,
@@ -73,6 +76,7 @@ pub struct ActiveModule {
 pub struct Retired {
     systems: VersionSystems,
     assets: Option<Arc<Vec<AssetRegistration>>>,
+    results: Results,
     hooks: Hooks,
     migrations: Vec<MigrationRegistration>,
     calls: Vec<DynamicCall>,
@@ -192,6 +196,7 @@ impl ActiveModules {
             keeps,
             shared,
             migrations,
+            results,
             ..
         } = description;
         let unloaded = self.unload(&module, world)?;
@@ -243,6 +248,10 @@ impl ActiveModules {
             end_frame: end_frame.collect(),
             build,
             hooks,
+            results: Results {
+                types: results,
+                migrations: migrations.clone(),
+            },
             migrations,
             since: Instant::now(),
             replaced: self.get(&module).is_some(),
@@ -323,6 +332,7 @@ impl ActiveModules {
             let old = std::mem::replace(slot, active);
             retired.systems = old.systems;
             retired.assets = Some(old.assets);
+            retired.results = old.results;
             retired.hooks = old.hooks;
             retired.migrations = old.migrations;
         } else {
@@ -409,6 +419,11 @@ impl ActiveModules {
     /// The active version of a module.
     pub fn get(&self, module: &str) -> Option<&ActiveModule> {
         self.modules.iter().find(|active| active.name == module)
+    }
+
+    /// The module whose active version has an id.
+    pub(crate) fn by_version(&self, id: u32) -> Option<&ActiveModule> {
+        self.modules.iter().find(|active| active.key.id == id)
     }
 
     /// Whether a version is active since less than `limit` and another one was before it.

@@ -56,6 +56,12 @@ impl Workers {
         queued
     }
 
+    /// Whether another job would be taken. Stays true until this thread gives one, if only
+    /// this thread does.
+    pub fn has_room(&self) -> bool {
+        !self.jobs.is_full()
+    }
+
     fn start(&self, index: usize) {
         let (jobs, idle) = (self.waiting.clone(), self.idle.clone());
         let body = move || {

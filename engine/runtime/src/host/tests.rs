@@ -95,6 +95,8 @@ fn breaking(m: &mut ModuleBuilder) {
         .function("keys", |world: &mut World| world.resource::<Counts>().keys);
 }
 
+mod jobs;
+
 struct Options {
     max_frames: Option<u64>,
     queue: usize,

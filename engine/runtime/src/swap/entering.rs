@@ -17,6 +17,7 @@ use engine_api::bevy_ecs::relationship::RelationshipTarget;
 use engine_api::bevy_ecs::world::World;
 use engine_api::hook::{Hooks, Reload, Unloaded};
 use engine_api::input::Input;
+use engine_api::job::JobBoard;
 use engine_api::keep::{self, KeepKey, KeepRegistration};
 use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, Stage};
@@ -454,6 +455,7 @@ fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<
     };
     add(TypeId::of::<Name>(), Treatment::cloning::<Name>());
     add(TypeId::of::<Input>(), Treatment::cloning::<Input>());
+    add(TypeId::of::<JobBoard>(), Treatment::cloning::<JobBoard>());
     add(TypeId::of::<Viewport>(), Treatment::cloning::<Viewport>());
     add(TypeId::of::<KeepKey>(), Treatment::cloning::<KeepKey>());
     #[expect(

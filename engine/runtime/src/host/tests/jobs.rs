@@ -1,0 +1,252 @@
+//! Jobs, from a system to an observer.
+
+use engine_api::bevy_ecs::system::In;
+
+use super::*;
+
+/// Lets work wait until a test says so.
+struct Gate(Mutex<Option<Receiver<()>>>);
+
+impl Gate {
+    const fn closed() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn prepare(&self) -> Sender<()> {
+        let (open, opens) = bounded(1);
+        *self.0.lock().unwrap() = Some(opens);
+        open
+    }
+
+    fn wait(&self) {
+        let opens = self.0.lock().unwrap().take().unwrap();
+        opens.recv().unwrap();
+    }
+}
+
+#[derive(Resource, Reflect, Default)]
+#[reflect(Default)]
+struct Heard {
+    results: Vec<String>,
+    failures: Vec<String>,
+}
+
+fn common(m: &mut ModuleBuilder) {
+    m.resource::<Heard>()
+        .observe(|failed: On<JobFailed>, mut heard: ResMut<Heard>| {
+            heard
+                .failures
+                .push(format!("{}: {}", failed.name, failed.why));
+        })
+        .function("heard", |world: &mut World| {
+            world.resource::<Heard>().results.join("; ")
+        })
+        .function("failures", |world: &mut World| {
+            world.resource::<Heard>().failures.join("; ")
+        });
+}
+
+impl Running {
+    /// Waits until a function that gives text gives some.
+    fn text(&self, function: &str) -> String {
+        let mut text = String::new();
+        wait_until(function, || {
+            text = self.call(function, &[]).unwrap();
+            text != "\"\""
+        });
+        text
+    }
+}
+
+static ROUTE: Gate = Gate::closed();
+
+mod old {
+    use super::*;
+
+    #[derive(Event, Reflect)]
+    #[type_path = "game"]
+    pub struct Route {
+        pub length: u32,
+        pub name: String,
+    }
+
+    pub fn module(m: &mut ModuleBuilder) {
+        common(m);
+        m.job_result::<Route>()
+            .systems(Startup, |mut jobs: Jobs| {
+                jobs.start("find route", |_| {
+                    ROUTE.wait();
+                    Route {
+                        length: 7,
+                        name: "north".into(),
+                    }
+                });
+            })
+            .observe(|route: On<Route>, mut heard: ResMut<Heard>| {
+                heard
+                    .results
+                    .push(format!("old {} {}", route.length, route.name));
+            });
+    }
+}
+
+mod new {
+    use super::*;
+
+    #[derive(Event, Reflect, Default)]
+    #[reflect(Default)]
+    #[type_path = "game"]
+    pub struct Route {
+        pub name: String,
+        pub length: f32,
+        pub steps: Vec<u8>,
+    }
+
+    pub fn module(m: &mut ModuleBuilder) {
+        common(m);
+        m.job_result::<Route>()
+            .observe(|route: On<Route>, mut heard: ResMut<Heard>| {
+                let Route {
+                    name,
+                    length,
+                    steps,
+                } = &*route;
+                heard
+                    .results
+                    .push(format!("new {length:?} {name} {steps:?}"));
+            });
+    }
+}
+
+#[test]
+fn a_result_of_a_version_that_drains_is_migrated_and_heard_by_the_next() {
+    let (host, fake) = start(&[("old", old::module), ("new", new::module)]);
+    let open = ROUTE.prepare();
+    host.load("old");
+    let listed = host.wait_for_snapshot("the job among the calls", |snapshot| {
+        !snapshot.calls.is_empty()
+    });
+    let call = &listed.calls[0];
+    assert_eq!(
+        (call.function.as_str(), call.version),
+        ("job find route", 1)
+    );
+    assert!(call.thread.starts_with("worker-"), "{}", call.thread);
+    assert_eq!(host.load("new").outcome, ReloadOutcome::Applied);
+    host.wait_for_log("v1 draining (1 active call)");
+    assert!(!fake.codes()[0].is_closed() && !fake.codes()[1].is_closed());
+    open.send(()).unwrap();
+    assert_eq!(host.text("heard"), "\"new 7.0 north []\"");
+    host.wait_for_log("v1 unloaded");
+    host.finish();
+}
+
+static SLOW: Gate = Gate::closed();
+
+#[derive(Event, Reflect)]
+struct Done(u32);
+#[derive(Event, Reflect)]
+struct Unknown;
+
+#[derive(Resource, Reflect, Default)]
+#[reflect(Default)]
+struct Started {
+    #[reflect(ignore)]
+    slow: Option<JobId>,
+}
+
+fn failing(m: &mut ModuleBuilder) {
+    common(m);
+    m.job_result::<Done>()
+        .resource::<Started>()
+        .observe(|done: On<Done>, mut heard: ResMut<Heard>| heard.results.push(done.0.to_string()))
+        .systems(Startup, |mut jobs: Jobs, mut started: ResMut<Started>| {
+            started.slow = Some(jobs.start("slow", |job| {
+                job.set_progress(0.5);
+                SLOW.wait();
+                Done(u32::from(!job.is_cancelled()))
+            }));
+            jobs.start("breaks", |_| -> Done { panic!("out of cheese") });
+            jobs.start("unknown", |_| Unknown);
+        })
+        .function("cancel", |world: &mut World| {
+            let slow = world.resource::<Started>().slow.unwrap();
+            world
+                .run_system_cached_with(|id: In<JobId>, mut jobs: Jobs| jobs.cancel(*id), slow)
+                .unwrap()
+        })
+        .function("progress", |world: &mut World| {
+            let slow = world.resource::<Started>().slow.unwrap();
+            let progress =
+                world.run_system_cached_with(|id: In<JobId>, jobs: Jobs| jobs.progress(*id), slow);
+            format!("{:?}", progress.unwrap())
+        })
+        .function("start", |world: &mut World, count: u32| {
+            world
+                .run_system_cached_with(
+                    |count: In<u32>, mut jobs: Jobs| {
+                        for number in 0..*count {
+                            jobs.start("count", move |_| Done(number));
+                        }
+                    },
+                    count,
+                )
+                .unwrap();
+        })
+        .function("count", |world: &mut World| {
+            world.resource::<Heard>().results.len() as u32
+        });
+}
+
+#[test]
+fn jobs_that_panic_are_cancelled_or_give_what_nobody_knows_have_no_result() {
+    let (host, _) = start(&[("failing", failing)]);
+    let open = SLOW.prepare();
+    host.load("failing");
+    wait_until("progress", || {
+        host.call("progress", &[]).unwrap() == "\"Some(0.5)\""
+    });
+    let mut failures = String::new();
+    wait_until("two failures", || {
+        failures = host.call("failures", &[]).unwrap();
+        failures.matches(';').count() >= 2
+    });
+    assert!(
+        failures.contains("unknown: module `game` does not say that"),
+        "{failures}"
+    );
+    assert!(
+        failures.contains("add `m.job_result::<Unknown>()`"),
+        "{failures}"
+    );
+    assert!(
+        failures.contains("breaks: it panicked at engine"),
+        "{failures}"
+    );
+    let snapshot = host.wait_for_snapshot("the problem", |snapshot| !snapshot.problems.is_empty());
+    assert_eq!(
+        snapshot.problems[0].message,
+        "job `breaks` panicked: out of cheese"
+    );
+    assert_eq!(host.call("cancel", &[]), Ok("true".into()));
+    open.send(()).unwrap();
+    wait_until("the end of the job", || {
+        host.call("progress", &[]).unwrap() == "\"None\""
+    });
+    assert_eq!(
+        host.call("heard", &[]),
+        Ok("\"\"".into()),
+        "a cancelled job has no result"
+    );
+    host.finish();
+}
+
+#[test]
+fn more_jobs_than_workers_have_places_for_wait() {
+    let (host, _) = start(&[("failing", failing)]);
+    let _open = SLOW.prepare();
+    host.load("failing");
+    host.call("start", &["2000"]).unwrap();
+    wait_until("all results", || host.call("count", &[]).unwrap() == "2000");
+    host.finish();
+}
