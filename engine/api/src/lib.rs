@@ -42,6 +42,7 @@
 //! | [`migration`] | written migrations between types |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
+//! | [`message`] | readers that hear each message once, over reloads too |
 //! | [`shared`] | structs with a fixed layout that outlive the host |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
@@ -58,6 +59,7 @@ pub mod hook;
 pub mod input;
 pub mod keep;
 pub mod log;
+pub mod message;
 pub mod migration;
 pub mod module;
 pub mod observer;

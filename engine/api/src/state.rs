@@ -1,6 +1,6 @@
 //! The types that a module keeps in the world, as one version of it knows them.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
@@ -14,7 +14,8 @@ use bevy_reflect::{
     FromReflect, GetTypeRegistration, PartialReflect, Reflect, TypePath, TypeRegistry, Typed,
 };
 
-use crate::schema::{Schema, reflected_types};
+use crate::message;
+use crate::schema::{Note, Schema, reflected_types};
 
 /// What a state type is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -174,16 +175,38 @@ impl StateType {
     where
         T: Message + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
+        let queue = Self::resource::<Messages<T>>();
         Self {
             kind: StateKind::Message,
+            schema: Schema {
+                renamed_from: queues_before(&Schema::of::<T>()),
+                ..queue.schema
+            },
+            initialize: |world| {
+                let missing = init::<Messages<T>>(world);
+                if missing {
+                    message::begin_anew(world, type_name::<T>());
+                }
+                missing
+            },
             end_frame: Some(|world| {
                 if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
                     forget_old(&mut messages);
                 }
             }),
-            ..Self::resource::<Messages<T>>()
+            ..queue
         }
     }
+}
+
+/// What the queue of a message type was called when the type had its names before.
+fn queues_before(message: &Schema) -> Note<Vec<String>> {
+    let module = message.path.rsplit_once("::").map(|(module, _)| module);
+    let path = |name: &String| match module {
+        Some(module) if !name.contains("::") => message::queue_path(&format!("{module}::{name}")),
+        _ => message::queue_path(name),
+    };
+    Note(message.renamed_from.0.iter().map(path).collect())
 }
 
 /// Forgets messages that are two frames old. A panic of a message's drop is passed on;

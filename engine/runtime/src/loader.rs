@@ -276,13 +276,25 @@ impl Loader {
     /// Says what a reload will surprise people with; each thing once.
     fn lint(&mut self, module: &str, description: &ModuleDescription) {
         for (_, system) in &description.systems {
-            let locals = system.locals();
-            if !locals.is_empty() && self.linted.insert(system.name.clone()) {
+            let (locals, readers) = (system.locals(), system.forgetful_readers());
+            let is_silent = locals.is_empty() && readers.is_empty();
+            if is_silent || !self.linted.insert(system.name.clone()) {
+                continue;
+            }
+            let name = &system.name;
+            if !locals.is_empty() {
                 self.outbox.warn(format!(
-                    "Module '{module}': `Local<{}>` of system `{}` starts anew at each reload; \
+                    "Module '{module}': `Local<{}>` of system `{name}` starts anew at each reload; \
                      `Keep` goes on",
                     locals.join(">`, `Local<"),
-                    system.name
+                ));
+            }
+            if !readers.is_empty() {
+                self.outbox.warn(format!(
+                    "Module '{module}': system `{name}` reads `{}` with a parameter of bevy's own \
+                     and hears what is queued again after each reload; the `MessageReader` of \
+                     `engine_api::prelude` goes on",
+                    readers.join("`, `"),
                 ));
             }
         }

@@ -18,6 +18,7 @@ use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::input::Input;
 use engine_api::keep::{self, KeepKey, KeptTypes};
+use engine_api::message;
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
@@ -93,16 +94,20 @@ pub(crate) enum Change {
 impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
-        // The names of kept values are saved and restored like their values.
-        let key = StateType::component::<KeepKey>();
-        let known = KnownType {
-            stored: key.stored,
-            hash: key.schema.hash(),
-            kept: KeptType::of(&key),
-            module: String::new(),
-            schema: key.schema,
-        };
-        let types = HashMap::from([((key.kind, known.schema.path.clone()), known)]);
+        // The names of kept values are saved and restored like their values, and so is
+        // what readers have heard.
+        let own = [StateType::component::<KeepKey>(), message::position_type()];
+        let known = own.map(|state| {
+            let known = KnownType {
+                stored: state.stored,
+                hash: state.schema.hash(),
+                kept: KeptType::of(&state),
+                module: String::new(),
+                schema: state.schema,
+            };
+            ((state.kind, known.schema.path.clone()), known)
+        });
+        let types = HashMap::from(known);
         Self {
             types,
             engine,
@@ -517,6 +522,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Input>();
     world.register_component::<Viewport>();
     keep::declare(world);
+    message::declare(world);
     shared::declare(world);
 }
 

@@ -18,10 +18,11 @@ use engine_api::bevy_ecs::world::World;
 use engine_api::hook::{Hooks, Reload, Unloaded};
 use engine_api::input::Input;
 use engine_api::keep::{self, KeepKey, KeepRegistration};
+use engine_api::message;
 use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, Stage};
 use engine_api::observer::ObserverRegistration;
-use engine_api::state::StateType;
+use engine_api::state::{StateKind, StateType};
 use engine_api::system::SystemConfig;
 use engine_api::viewport::Viewport;
 
@@ -129,6 +130,10 @@ impl Entering<'_> {
         let migrations = self.migrations(world, book)?;
         let copies = self.copies(world, book, &empty_limbo);
         let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        if let Some(key) = world.components().get_id(TypeId::of::<KeepKey>()) {
+            // The new world may change them.
+            treatments.insert(key, Treatment::cloning::<KeepKey>());
+        }
         if self.may_fail_late() {
             engine_copies(world, &mut treatments);
         }
@@ -257,6 +262,7 @@ impl Entering<'_> {
     ) -> Result<(Runnable, Vec<Option<Runnable>>, usize), String> {
         let world = rebuilt.world();
         let known = world.components().num_registered();
+        self.rename_queues(world);
         let runnable = self.enter(offer, world)?;
         let mut others = Vec::new();
         for active in modules {
@@ -274,6 +280,18 @@ impl Entering<'_> {
         }
         self.run_hooks(world)?;
         Ok((runnable, others, known))
+    }
+
+    /// Readers of a message type that has got another name go on where they were.
+    fn rename_queues(&self, world: &mut World) {
+        for ((new, _), change) in self.types.iter().zip(&self.changes) {
+            if let Change::Moved((StateKind::Message, old))
+            | Change::Changed((StateKind::Message, old)) = change
+                && *old != new.schema.path
+            {
+                message::rename(world, old, &new.schema.path);
+            }
+        }
     }
 
     /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
@@ -415,7 +433,6 @@ fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<
     add(TypeId::of::<Name>(), Treatment::cloning::<Name>());
     add(TypeId::of::<Input>(), Treatment::cloning::<Input>());
     add(TypeId::of::<Viewport>(), Treatment::cloning::<Viewport>());
-    add(TypeId::of::<KeepKey>(), Treatment::cloning::<KeepKey>());
     #[expect(
         clippy::cast_ptr_alignment,
         reason = "columns are aligned for their type"
