@@ -40,6 +40,7 @@
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`migration`] | written migrations between types |
+//! | [`component_hooks`] | hooks of components that follow their module's versions |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`message`] | readers that hear each message once, over reloads too |
@@ -54,6 +55,7 @@ extern crate self as engine_api;
 
 pub mod abi;
 pub mod asset;
+pub mod component_hooks;
 pub mod function;
 pub mod hook;
 pub mod input;

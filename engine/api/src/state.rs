@@ -14,6 +14,7 @@ use bevy_reflect::{
     FromReflect, GetTypeRegistration, PartialReflect, Reflect, TypePath, TypeRegistry, Typed,
 };
 
+use crate::component_hooks::{self, HookSet};
 use crate::message;
 use crate::schema::{Note, Schema, reflected_types};
 
@@ -52,7 +53,10 @@ pub struct StateType {
     pub schema: Schema,
     /// See [`reflected_types`].
     pub reflected: Vec<TypeId>,
-    /// Makes the type known to a world.
+    /// Hooks, as this version has them; a world calls them through gates (see
+    /// [`component_hooks`](crate::component_hooks)).
+    pub hooks: HookSet,
+    /// Makes the type known to a world, with gates in place of its hooks.
     pub declare: fn(&mut World),
     /// Puts the first value of a resource into the world unless there is one.
     /// Returns whether it did.
@@ -130,8 +134,10 @@ impl StateType {
                 ..Schema::of::<T>()
             },
             reflected: reflected_types::<T>(),
+            hooks: HookSet::of::<T>(),
             declare: |world| {
-                world.register_component::<T>();
+                let component = world.register_component::<T>();
+                component_hooks::gate(world, component, HookSet::of::<T>());
             },
             initialize: |_| false,
             remove: |_| {},
@@ -161,6 +167,7 @@ impl StateType {
             stored: TypeId::of::<T>(),
             schema: Schema::opaque::<T>(),
             reflected: Vec::new(),
+            hooks: HookSet::default(),
             declare: |_| {},
             initialize: |_| false,
             remove: |_| {},

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use engine_api::component_hooks::HookKinds;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
@@ -93,8 +94,8 @@ pub(crate) struct Loader {
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
     /// Code that the component table and reflection point into; kept for ever.
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
-    /// How kept code knows each type, by identity and schema hash.
-    pub(crate) kept_types: HashMap<(TypeId, u64), KeptType>,
+    /// How kept code knows each type.
+    pub(crate) kept_types: HashMap<TypeIdentity, KeptType>,
     /// Systems that people were told about.
     pub(crate) linted: HashSet<String>,
 }
@@ -367,9 +368,12 @@ impl Loader {
     }
 }
 
-/// What tells a type from all others, of any version: who it is, and its layout.
-fn identity(state: &StateType) -> (TypeId, u64) {
-    (state.stored, state.schema.hash())
+/// What tells a type from all others, of any version: who it is, its layout, and which hooks
+/// it has.
+pub(crate) type TypeIdentity = (TypeId, u64, HookKinds);
+
+fn identity(state: &StateType) -> TypeIdentity {
+    (state.stored, state.schema.hash(), state.hooks.kinds())
 }
 
 /// Code that failed while it was asked what it offers. Reflection may point into it.

@@ -277,6 +277,26 @@ pub const ACCEPTED: &[Case] = &[
         "struct T { n: u8, #[reflect(ignore)] cache: Vec<u32> }", "T { n: 1, cache: [9] }").and_back("T { n: 1, cache: [9] }"),
     case("a_type_that_stays", "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: vec![In { x: 2 }], by: HashMap::new() }",
         "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: [In { x: 2 }], by: {} }"),
+    case("hook_changed_alone", "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 1; }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 100; }
+         pub fn show(world: &mut World) -> String { let before = world.resource::<R>().added; let new = world.spawn(T { n: 3 }).id(); world.despawn(new); format!(\"{} by the new hook\", world.resource::<R>().added - before) }",
+        "100 by the new hook"),
+    case("hook_added_alone", "struct T { n: u8 } struct R { added: u32, removed: u32 }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "#[component(on_add = added, on_remove = removed)] struct T { n: u8 } struct R { added: u32, removed: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 1; } fn removed(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().removed += 1; }
+         pub fn show(world: &mut World) -> String { let of = |w: &World| { let r = w.resource::<R>(); (r.added, r.removed) }; let (a, r) = of(world); let new = world.spawn(T { n: 3 }).id(); world.despawn(new); let (b, s) = of(world); format!(\"{} added, {} removed\", b - a, s - r) }",
+        "1 added, 1 removed"),
+    case("relation_hooks_of_a_type_that_stays", "component bare #[relationship(relationship_target = Liked)] struct Likes(pub Entity); component bare #[relationship_target(relationship = Likes)] struct Liked(Vec<Entity>); struct T { n: u8 }
+         pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Likes>().component::<Liked>(); }
+         pub fn make(world: &mut World) { let up = world.spawn(T { n: 1 }).id(); for n in 2..4 { world.spawn((T { n }, Likes(up))); } }", "",
+        "component bare #[relationship(relationship_target = Liked)] struct Likes(pub Entity); component bare #[relationship_target(relationship = Likes)] struct Liked(Vec<Entity>); struct T { n: u8 }
+         pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Likes>().component::<Liked>(); }
+         pub fn show(world: &mut World) -> String { let up = world.query_filtered::<Entity, With<Liked>>().single(world).unwrap(); let new = world.spawn(Likes(up)).id(); let with = world.get::<Liked>(up).unwrap().0.len(); world.despawn(new); let after = world.get::<Liked>(up).unwrap().0.len(); format!(\"{with}, then {after}\") }",
+        "3, then 2"),
     case("rename_undone", "struct T { a: u32, n: u8 }", "T { a: 7, n: 1 }",
         "struct T { #[reflect(@RenamedFrom(\"a\"))] b: u32, n: u8 }", "T { b: 7, n: 1 }").and_back("T { a: 7, n: 1 }"),
 ];

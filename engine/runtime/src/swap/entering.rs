@@ -15,6 +15,7 @@ use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::query::With;
 use engine_api::bevy_ecs::relationship::RelationshipTarget;
 use engine_api::bevy_ecs::world::World;
+use engine_api::component_hooks::HookTable;
 use engine_api::hook::{Hooks, Reload, Unloaded};
 use engine_api::input::Input;
 use engine_api::keep::{self, KeepKey, KeepRegistration};
@@ -28,6 +29,7 @@ use engine_api::viewport::Viewport;
 
 use super::{ActiveModule, sort_description};
 use crate::call::{self, CallId};
+use crate::component_hooks::VersionHooks;
 use crate::limbo::Limbo;
 use crate::migrate::{Migration, MigrationReport, Side};
 use crate::observer::{FaultQueue, ObserverGate};
@@ -54,6 +56,7 @@ pub(super) struct Entering<'a> {
     pub(super) types: Vec<(StateType, KeptType)>,
     pub(super) changes: Vec<Change>,
     pub(super) keeps: Vec<KeepRegistration>,
+    pub(super) component_hooks: VersionHooks,
     pub(super) hooks: &'a Hooks,
     pub(super) migrations: &'a [MigrationRegistration],
     /// Number of the version before.
@@ -93,6 +96,7 @@ impl Entering<'_> {
     pub(super) fn prepare_in_place(
         &self,
         offer: Offer,
+        modules: &[ActiveModule],
         world: &mut World,
         book: &mut StateBook,
     ) -> Result<Runnable, String> {
@@ -108,9 +112,12 @@ impl Entering<'_> {
             )
         })?;
         let known = world.components().num_registered();
+        let hooks_before = world.get_resource::<HookTable>().cloned();
+        self.put_hooks(modules, world, book);
         let made = self.enter(offer, world);
         book.attribute(world, known, self.module, self.key);
         if made.is_err() {
+            world.insert_resource(hooks_before.unwrap_or_default());
             book.adopt_declared(world, self.module, &self.types, &self.changes);
         }
         made
@@ -163,7 +170,7 @@ impl Entering<'_> {
         };
         let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
         let took = start.elapsed();
-        let (runnable, others, known) = match self.prepare_all(offer, modules, &mut rebuilt) {
+        let (runnable, others, known) = match self.prepare_all(offer, modules, book, &mut rebuilt) {
             Ok(prepared) => prepared,
             Err(message) => {
                 let _ = rebuilt.roll_back(world);
@@ -258,11 +265,13 @@ impl Entering<'_> {
         &self,
         offer: Offer,
         modules: &[ActiveModule],
+        book: &StateBook,
         rebuilt: &mut Rebuilt,
     ) -> Result<(Runnable, Vec<Option<Runnable>>, usize), String> {
         let world = rebuilt.world();
         let known = world.components().num_registered();
         self.rename_queues(world);
+        self.put_hooks(modules, world, book);
         let runnable = self.enter(offer, world)?;
         let mut others = Vec::new();
         for active in modules {
@@ -280,6 +289,23 @@ impl Entering<'_> {
         }
         self.run_hooks(world)?;
         Ok((runnable, others, known))
+    }
+
+    /// Puts the hooks of all active versions, with this one in the place of the one before,
+    /// behind the gates of a world.
+    fn put_hooks(&self, modules: &[ActiveModule], world: &mut World, book: &StateBook) {
+        let mut table = book.declared_hooks(world);
+        for (state, kept) in &self.types {
+            if let Some(component) = world.components().get_id(state.stored) {
+                table.set(component, kept.hooks, None);
+            }
+        }
+        let others = modules.iter().filter(|active| active.name != self.module);
+        for active in others {
+            active.component_hooks.put(world, &mut table);
+        }
+        self.component_hooks.put(world, &mut table);
+        world.insert_resource(table);
     }
 
     /// Readers of a message type that has got another name go on where they were.
