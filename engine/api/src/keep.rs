@@ -95,6 +95,10 @@ impl<T: Reflect + FromReflect + Typed + GetTypeRegistration> KeepValue for T {}
 pub struct KeepKey(String);
 
 impl KeepKey {
+    pub(crate) fn new(key: String) -> Self {
+        Self(key)
+    }
+
     /// The name: `game::count#0`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -181,7 +185,7 @@ fn entities_with(world: &World, component: ComponentId) -> impl Iterator<Item = 
 }
 
 /// The entity that keeps a value of the component `kept` under `key`.
-fn find(world: &World, kept: ComponentId, key: &str) -> Option<Entity> {
+pub(crate) fn find(world: &World, kept: ComponentId, key: &str) -> Option<Entity> {
     entities_with(world, kept).find(|entity| {
         world
             .get::<KeepKey>(*entity)
@@ -206,8 +210,9 @@ fn replace_naming(naming: Option<Naming>) -> Option<Naming> {
     NAMING.replace(naming)
 }
 
+/// The key of the next value of a type of what is being initialised, and its index.
 #[inline(never)]
-fn next_key(value: TypeId) -> Result<(String, usize), KeepProblem> {
+pub(crate) fn next_key(value: TypeId) -> Result<(String, usize), KeepProblem> {
     NAMING.with_borrow_mut(|naming| {
         let naming = naming.as_mut().ok_or(KeepProblem::Unnamed)?;
         let index = naming.taken.iter().filter(|taken| **taken == value).count();
@@ -259,7 +264,7 @@ pub fn naming<R>(name: &str, initialize: impl FnOnce() -> R) -> R {
 
 /// Why a `Keep` has no value.
 #[derive(Debug, Clone, Copy)]
-enum KeepProblem {
+pub(crate) enum KeepProblem {
     Unnamed,
     TooMany,
     Gone,

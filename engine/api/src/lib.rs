@@ -40,9 +40,11 @@
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`migration`] | written migrations between types |
+//! | [`component_hooks`] | hooks of components that follow their module's versions |
 //! | [`hook`] | what a module does when its versions change |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`job`] | long work off the frame loop, whose result is an event |
+//! | [`message`] | readers that hear each message once, over reloads too |
 //! | [`shared`] | structs with a fixed layout that outlive the host |
 //! | [`schema`] | the recursive description of a state type |
 //! | [`asset`] | resources read from RON text |
@@ -55,12 +57,14 @@ extern crate self as engine_api;
 
 pub mod abi;
 pub mod asset;
+pub mod component_hooks;
 pub mod function;
 pub mod hook;
 pub mod input;
 pub mod job;
 pub mod keep;
 pub mod log;
+pub mod message;
 pub mod migration;
 pub mod module;
 pub mod observer;

@@ -7,11 +7,11 @@ pub use bevy_ecs;
 pub use bevy_ecs::prelude::{
     Add, Added, AnyOf, Bundle, Changed, ChildOf, Children, Command, Commands, Component, Deferred,
     Despawn, DetectChanges, DetectChangesMut, Entity, EntityCommands, EntityEvent, EntityMut,
-    EntityRef, EntityWorldMut, Event, FromWorld, Has, Insert, Local, Message, MessageReader,
-    MessageWriter, Messages, Mut, Name, On, Or, ParamSet, Populated, Query, QueryState, Ref,
-    ReflectComponent, ReflectResource, Remove, RemovedComponents, Res, ResMut, Resource, Single,
-    SystemCondition, With, Without, World, any_with_component, not, resource_changed,
-    resource_exists, resource_exists_and_changed,
+    EntityRef, EntityWorldMut, Event, FromWorld, Has, Insert, Local, Message, MessageWriter,
+    Messages, Mut, Name, On, Or, ParamSet, Populated, Query, QueryState, Ref, ReflectComponent,
+    ReflectResource, Remove, RemovedComponents, Res, ResMut, Resource, Single, SystemCondition,
+    With, Without, World, any_with_component, not, resource_changed, resource_exists,
+    resource_exists_and_changed,
 };
 pub use bevy_reflect;
 pub use bevy_reflect::prelude::{
@@ -24,6 +24,7 @@ pub use crate::job::{Job, JobFailed, JobId, Jobs};
 pub use crate::keep::Keep;
 pub use crate::keep_static;
 pub use crate::log;
+pub use crate::message::MessageReader;
 pub use crate::module::{
     ModuleBuilder,
     Stage::{self, PostUpdate, PreUpdate, Render, Startup, Update},

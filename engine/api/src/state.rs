@@ -1,6 +1,6 @@
 //! The types that a module keeps in the world, as one version of it knows them.
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
@@ -14,7 +14,9 @@ use bevy_reflect::{
     FromReflect, GetTypeRegistration, PartialReflect, Reflect, TypePath, TypeRegistry, Typed,
 };
 
-use crate::schema::{Schema, reflected_types};
+use crate::component_hooks::{self, HookSet};
+use crate::message;
+use crate::schema::{Note, Schema, reflected_types};
 
 /// What a state type is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +53,10 @@ pub struct StateType {
     pub schema: Schema,
     /// See [`reflected_types`].
     pub reflected: Vec<TypeId>,
-    /// Makes the type known to a world.
+    /// Hooks, as this version has them; a world calls them through gates (see
+    /// [`component_hooks`](crate::component_hooks)).
+    pub hooks: HookSet,
+    /// Makes the type known to a world, with gates in place of its hooks.
     pub declare: fn(&mut World),
     /// Puts the first value of a resource into the world unless there is one.
     /// Returns whether it did.
@@ -129,8 +134,10 @@ impl StateType {
                 ..Schema::of::<T>()
             },
             reflected: reflected_types::<T>(),
+            hooks: HookSet::of::<T>(),
             declare: |world| {
-                world.register_component::<T>();
+                let component = world.register_component::<T>();
+                component_hooks::gate(world, component, HookSet::of::<T>());
             },
             initialize: |_| false,
             remove: |_| {},
@@ -160,6 +167,7 @@ impl StateType {
             stored: TypeId::of::<T>(),
             schema: Schema::opaque::<T>(),
             reflected: Vec::new(),
+            hooks: HookSet::default(),
             declare: |_| {},
             initialize: |_| false,
             remove: |_| {},
@@ -174,16 +182,38 @@ impl StateType {
     where
         T: Message + Reflect + FromReflect + Typed + GetTypeRegistration,
     {
+        let queue = Self::resource::<Messages<T>>();
         Self {
             kind: StateKind::Message,
+            schema: Schema {
+                renamed_from: queues_before(&Schema::of::<T>()),
+                ..queue.schema
+            },
+            initialize: |world| {
+                let missing = init::<Messages<T>>(world);
+                if missing {
+                    message::begin_anew(world, type_name::<T>());
+                }
+                missing
+            },
             end_frame: Some(|world| {
                 if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
                     forget_old(&mut messages);
                 }
             }),
-            ..Self::resource::<Messages<T>>()
+            ..queue
         }
     }
+}
+
+/// What the queue of a message type was called when the type had its names before.
+fn queues_before(message: &Schema) -> Note<Vec<String>> {
+    let module = message.path.rsplit_once("::").map(|(module, _)| module);
+    let path = |name: &String| match module {
+        Some(module) if !name.contains("::") => message::queue_path(&format!("{module}::{name}")),
+        _ => message::queue_path(name),
+    };
+    Note(message.renamed_from.0.iter().map(path).collect())
 }
 
 /// Forgets messages that are two frames old. A panic of a message's drop is passed on;

@@ -63,7 +63,19 @@ impl SystemConfig {
     ///
     /// For advice to people: it goes by the names that the compiler writes.
     pub fn locals(&self) -> Vec<&str> {
-        locals_in(&self.parameters)
+        arguments_of("bevy_ecs::system::system_param::Local<", &self.parameters)
+    }
+
+    /// Types of the messages that the system reads through parameters of bevy's own, which hear
+    /// what is queued again after a reload: `["game::Hit"]`. As for [`locals`](Self::locals).
+    pub fn forgetful_readers(&self) -> Vec<&str> {
+        const READERS: [&str; 3] = [
+            "bevy_ecs::message::message_reader::MessageReader<",
+            "bevy_ecs::message::message_reader::PopulatedMessageReader<",
+            "bevy_ecs::message::message_mutator::MessageMutator<",
+        ];
+        let found = READERS.map(|reader| arguments_of(reader, &self.parameters));
+        found.concat()
     }
 }
 
@@ -75,15 +87,14 @@ pub(crate) fn keep_name(name: &str, occurrence: usize) -> String {
     }
 }
 
-fn locals_in(parameters: &str) -> Vec<&str> {
-    const LOCAL: &str = "bevy_ecs::system::system_param::Local<";
-    let found = parameters.match_indices(LOCAL).filter_map(|(at, _)| {
-        let inner = &parameters[at + LOCAL.len()..];
-        // Compilers write the lifetime or leave it out.
-        let inner = match inner.strip_prefix('\'') {
-            Some(lifetime) => lifetime.split_once(", ")?.1,
-            None => inner,
-        };
+/// The last argument of each generic type in `types` that begins like `generic`.
+fn arguments_of<'t>(generic: &str, types: &'t str) -> Vec<&'t str> {
+    let found = types.match_indices(generic).filter_map(|(at, _)| {
+        let mut inner = &types[at + generic.len()..];
+        // Compilers write lifetimes or leave them out.
+        while inner.starts_with('\'') {
+            inner = inner.split_once(", ")?.1;
+        }
         let mut depth = 1_usize;
         let end = inner.char_indices().find_map(|(index, character)| {
             match character {
@@ -347,6 +358,25 @@ mod tests {
             "u32; core::option::Option<fn(u8) -> [u8; 2]>; bool"
         );
         assert_eq!(found(first.into_systems()), "");
+    }
+
+    fn reads(
+        _: crate::prelude::MessageReader<Said>,
+        _: bevy_ecs::message::MessageReader<Said>,
+        _: Query<&Children>,
+        _: bevy_ecs::message::MessageMutator<Said>,
+    ) {
+    }
+
+    #[derive(bevy_ecs::message::Message)]
+    struct Said;
+
+    #[test]
+    fn readers_of_bevy_are_seen() {
+        let system = reads.into_systems().into_vec().remove(0);
+        let said = type_name::<Said>();
+        assert_eq!(system.forgetful_readers(), [said, said]);
+        assert!(system.locals().is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | [`runner`] | running systems, containing what goes wrong in them | frame |
 //! | [`host`] | the frame loop | frame |
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
+//! | `component_hooks` | hooks of components as the active versions have them | frame |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
 //! | [`jobs`] | long work of game code on the workers, and its results | frame |
 //! | [`workers`] | calls off the frame loop | workers |
@@ -29,6 +30,7 @@ pub mod assets;
 pub mod backend;
 pub mod call;
 pub mod checkpoint;
+mod component_hooks;
 mod convert;
 pub mod data;
 mod easel;

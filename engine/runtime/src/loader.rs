@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use engine_api::component_hooks::HookKinds;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 use engine_api::state::StateType;
@@ -94,8 +95,8 @@ pub(crate) struct Loader {
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
     /// Code that the component table and reflection point into; kept for ever.
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
-    /// How kept code knows each type, by identity and schema hash.
-    pub(crate) kept_types: HashMap<(TypeId, u64), KeptType>,
+    /// How kept code knows each type.
+    pub(crate) kept_types: HashMap<TypeIdentity, KeptType>,
     /// Systems that people were told about.
     pub(crate) linted: HashSet<String>,
 }
@@ -277,13 +278,25 @@ impl Loader {
     /// Says what a reload will surprise people with; each thing once.
     fn lint(&mut self, module: &str, description: &ModuleDescription) {
         for (_, system) in &description.systems {
-            let locals = system.locals();
-            if !locals.is_empty() && self.linted.insert(system.name.clone()) {
+            let (locals, readers) = (system.locals(), system.forgetful_readers());
+            let is_silent = locals.is_empty() && readers.is_empty();
+            if is_silent || !self.linted.insert(system.name.clone()) {
+                continue;
+            }
+            let name = &system.name;
+            if !locals.is_empty() {
                 self.outbox.warn(format!(
-                    "Module '{module}': `Local<{}>` of system `{}` starts anew at each reload; \
+                    "Module '{module}': `Local<{}>` of system `{name}` starts anew at each reload; \
                      `Keep` goes on",
                     locals.join(">`, `Local<"),
-                    system.name
+                ));
+            }
+            if !readers.is_empty() {
+                self.outbox.warn(format!(
+                    "Module '{module}': system `{name}` reads `{}` with a parameter of bevy's own \
+                     and hears what is queued again after each reload; the `MessageReader` of \
+                     `engine_api::prelude` goes on",
+                    readers.join("`, `"),
                 ));
             }
         }
@@ -356,9 +369,12 @@ impl Loader {
     }
 }
 
-/// What tells a type from all others, of any version: who it is, and its layout.
-fn identity(state: &StateType) -> (TypeId, u64) {
-    (state.stored, state.schema.hash())
+/// What tells a type from all others, of any version: who it is, its layout, and which hooks
+/// it has.
+pub(crate) type TypeIdentity = (TypeId, u64, HookKinds);
+
+fn identity(state: &StateType) -> TypeIdentity {
+    (state.stored, state.schema.hash(), state.hooks.kinds())
 }
 
 /// Code that failed while it was asked what it offers. Reflection may point into it.

@@ -16,9 +16,11 @@ use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
+use engine_api::component_hooks::{HookSet, HookTable};
 use engine_api::input::Input;
 use engine_api::job::JobBoard;
 use engine_api::keep::{self, KeepKey, KeptTypes};
+use engine_api::message;
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
 use engine_api::schema::Schema;
@@ -47,6 +49,8 @@ pub struct StateBook {
 pub struct KeptType {
     /// Makes it known to a world.
     pub declare: fn(&mut World),
+    /// Its hooks.
+    pub hooks: HookSet,
     /// Reads and makes values; `None` for events.
     pub values: Option<ValueFunctions>,
     /// Adds it to a registry.
@@ -58,6 +62,7 @@ impl KeptType {
     pub fn of(state: &StateType) -> Self {
         Self {
             declare: state.declare,
+            hooks: state.hooks,
             values: state.values,
             reflect: state.reflect,
         }
@@ -85,7 +90,8 @@ pub(crate) enum Change {
     New,
     /// It is as it was.
     Same,
-    /// Its layout is as it was, its identity or its path is another.
+    /// Its layout is as it was. Its identity, its path, or what else a component table fixes
+    /// of a type (see [`is_fixed_alike`]) is another.
     Moved(TypeKey),
     /// Values must be migrated.
     Changed(TypeKey),
@@ -94,16 +100,20 @@ pub(crate) enum Change {
 impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
-        // The names of kept values are saved and restored like their values.
-        let key = StateType::component::<KeepKey>();
-        let known = KnownType {
-            stored: key.stored,
-            hash: key.schema.hash(),
-            kept: KeptType::of(&key),
-            module: String::new(),
-            schema: key.schema,
-        };
-        let types = HashMap::from([((key.kind, known.schema.path.clone()), known)]);
+        // The names of kept values are saved and restored like their values, and so is
+        // what readers have heard.
+        let own = [StateType::component::<KeepKey>(), message::position_type()];
+        let known = own.map(|state| {
+            let known = KnownType {
+                stored: state.stored,
+                hash: state.schema.hash(),
+                kept: KeptType::of(&state),
+                module: String::new(),
+                schema: state.schema,
+            };
+            ((state.kind, known.schema.path.clone()), known)
+        });
+        let types = HashMap::from(known);
         Self {
             types,
             engine,
@@ -160,7 +170,10 @@ impl StateBook {
         }
         Ok(if known.hash != new.schema.hash() {
             Change::Changed(key)
-        } else if known.stored != new.stored || key.1 != new.schema.path {
+        } else if known.stored != new.stored
+            || key.1 != new.schema.path
+            || !is_fixed_alike(known, new)
+        {
             Change::Moved(key)
         } else {
             Change::Same
@@ -187,7 +200,8 @@ impl StateBook {
             let registered = id.is_some() && old.stored == new.stored;
             let has_values = id.is_some_and(|id| live.get(&id).is_some_and(|count| *count > 0));
             match change {
-                Change::Moved(_) => old.stored != new.stored && has_values,
+                Change::Moved(_) if registered => !is_fixed_alike(old, new),
+                Change::Moved(_) => has_values,
                 _ => registered || has_values,
             }
         })
@@ -250,6 +264,17 @@ impl StateBook {
             .chain(stay.into_iter().map(|(_, declare)| declare))
             .chain(new)
             .collect()
+    }
+
+    /// The hooks of all types, as code that stays mapped has them.
+    pub(crate) fn declared_hooks(&self, world: &World) -> HookTable {
+        let mut table = HookTable::default();
+        for known in self.types.values() {
+            if let Some(component) = world.components().get_id(known.stored) {
+                table.set(component, known.kept.hooks, None);
+            }
+        }
+        table
     }
 
     /// Takes over a version's types. Types it no longer registers stay known, since
@@ -463,6 +488,12 @@ impl StateBook {
     }
 }
 
+/// Whether a world that knows a type need not be made anew for a version that has the type
+/// with the same layout: what its component table keeps of it beside that fits.
+fn is_fixed_alike(known: &KnownType, new: &StateType) -> bool {
+    known.kept.hooks.kinds() == new.hooks.kinds()
+}
+
 /// A path that was written without its module means the module of `beside`.
 fn full_path(name: &str, beside: &str) -> String {
     match beside.rsplit_once("::") {
@@ -518,7 +549,9 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Input>();
     world.register_component::<Viewport>();
     world.register_component::<JobBoard>();
+    world.register_component::<HookTable>();
     keep::declare(world);
+    message::declare(world);
     shared::declare(world);
 }
 

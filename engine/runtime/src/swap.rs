@@ -22,6 +22,7 @@ use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
 use crate::call::{self, CallId};
+use crate::component_hooks::{self, VersionHooks};
 use crate::jobs::Results;
 use crate::migrate::MigrationReport;
 use crate::observer::{FaultQueue, ObserverGate};
@@ -55,6 +56,7 @@ pub struct ActiveModule {
     pub key: VersionKey,
     systems: VersionSystems,
     observers: Vec<(Entity, Arc<ObserverGate>)>,
+    component_hooks: VersionHooks,
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
@@ -113,7 +115,7 @@ pub struct ActiveModules {
 }
 
 /// Names in the order of [`CallId`]'s function numbers: systems, observers,
-/// functions.
+/// functions, hooks of components.
 pub fn function_names(description: &ModuleDescription) -> Vec<String> {
     let systems = description
         .systems
@@ -127,7 +129,12 @@ pub fn function_names(description: &ModuleDescription) -> Vec<String> {
         .functions
         .iter()
         .map(|function| function.name.clone());
-    systems.chain(observers).chain(functions).collect()
+    let hooks = component_hooks::names(&description.types);
+    systems
+        .chain(observers)
+        .chain(functions)
+        .chain(hooks)
+        .collect()
 }
 
 /// Puts the systems of each stage in their final order.
@@ -203,6 +210,8 @@ impl ActiveModules {
         let may_fail_late = hooks.on_load.is_some() || hooks.after_reload.is_some();
         let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types, &changes);
         let first_function = (systems.len() + observers.len()) as u32;
+        let first_hook = first_function + functions.len() as u32;
+        let component_hooks = VersionHooks::new(&types, key, first_hook, &self.observer_faults);
         let shared_before = self.adopt_shared(&shared, world)?;
         let entering = Entering {
             module: &module,
@@ -210,6 +219,7 @@ impl ActiveModules {
             types: types.into_iter().zip(kept).collect(),
             changes,
             keeps,
+            component_hooks,
             hooks: &hooks,
             migrations: &migrations,
             previous: self.get(&module).map(|active| active.key.number),
@@ -220,7 +230,7 @@ impl ActiveModules {
         let entered = if needs_rebuild {
             entering.rebuild(offer, &self.modules, world, book)
         } else {
-            entering.prepare_in_place(offer, world, book)
+            entering.prepare_in_place(offer, &self.modules, world, book)
         };
         let Rebuild {
             runnable,
@@ -235,7 +245,12 @@ impl ActiveModules {
         };
 
         // From here on nothing can fail.
-        let Entering { types, changes, .. } = entering;
+        let Entering {
+            types,
+            changes,
+            component_hooks,
+            ..
+        } = entering;
         book.adopt(&module, &types, &changes);
         if needs_rebuild {
             self.move_to_new_world(others);
@@ -245,6 +260,7 @@ impl ActiveModules {
             key,
             systems: runnable.systems,
             observers: runnable.observers,
+            component_hooks,
             end_frame: end_frame.collect(),
             build,
             hooks,

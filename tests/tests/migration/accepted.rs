@@ -209,6 +209,33 @@ pub const ACCEPTED: &[Case] = &[
          pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, hear); }
          pub fn show(world: &mut World) -> String { let r = world.resource::<R>(); let lost = (1..=r.written).filter(|n| !r.heard.contains(n)).count(); format!(\"{lost} lost, the last with {}\", r.bonus) }",
         "0 lost, the last with 9"),
+    case("messages_are_heard_once", "struct M { n: u32 } struct R { written: u32, heard: u32 }
+         fn hear(mut m: MessageReader<M>, mut r: ResMut<R>) { r.heard += m.read().count() as u32; }
+         fn write(mut m: MessageWriter<M>, mut r: ResMut<R>) { r.written += 1; m.write(M { n: 1 }); }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, (hear, write)); }", "",
+        "struct M { n: f64 } struct R { written: u32, heard: u32 }
+         fn hear(mut m: MessageReader<M>, mut r: ResMut<R>) { r.heard += m.read().count() as u32; }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, hear); }
+         pub fn show(world: &mut World) -> String { let r = world.resource::<R>(); format!(\"{} more heard than written\", i64::from(r.heard) - i64::from(r.written)) }",
+        "0 more heard than written"),
+    case("messages_of_a_renamed_type", "struct M { n: u32 } struct R { written: u32, heard: Vec<u32> }
+         fn hear(mut m: MessageReader<M>, mut r: ResMut<R>) { for m in m.read() { r.heard.push(m.n); } }
+         fn write(mut m: MessageWriter<M>, mut r: ResMut<R>) { r.written += 1; let n = r.written; m.write(M { n }); }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, (hear, write)); }", "",
+        "#[derive(Message)] #[reflect(@RenamedFrom(\"M\"))] struct Said { n: u32 } struct R { written: u32, heard: Vec<u32> }
+         fn hear(mut m: MessageReader<Said>, mut r: ResMut<R>) { for m in m.read() { r.heard.push(m.n); } }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<Said>().systems(Update, hear); }
+         pub fn show(world: &mut World) -> String { let r = world.resource::<R>(); format!(\"each once: {}\", r.written > 0 && r.heard == Vec::from_iter(1..=r.written)) }",
+        "each once: true"),
+    case("messages_of_a_type_that_stays", "struct M { n: u32 } struct R { written: u32, heard: Vec<u32> }
+         fn hear(mut m: MessageReader<M>, mut r: ResMut<R>) { for m in m.read() { r.heard.push(m.n); } }
+         fn write(mut m: MessageWriter<M>, mut r: ResMut<R>) { r.written += 1; let n = r.written; m.write(M { n }); }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, (hear, write)); }", "",
+        "struct M { n: u32 } struct R { written: u32, heard: Vec<u32> }
+         fn hear(mut m: MessageReader<M>, mut r: ResMut<R>) { for m in m.read() { r.heard.push(m.n); } }
+         pub fn register(m: &mut ModuleBuilder) { m.resource::<R>().message::<M>().systems(Update, hear); }
+         pub fn show(world: &mut World) -> String { let r = world.resource::<R>(); format!(\"each once: {}\", r.written > 0 && r.heard == Vec::from_iter(1..=r.written)) }",
+        "each once: true"),
     case("changes_are_seen_once", "struct T { n: u32 } struct R { made: u32, seen: u32, added: u32 }
          fn watch(c: Query<&T, Changed<T>>, a: Query<&T, Added<T>>, mut r: ResMut<R>) { r.seen += c.iter().count() as u32; r.added += a.iter().count() as u32; }
          fn change(mut t: Query<&mut T>, mut r: ResMut<R>) { for mut t in t.iter_mut().take(1) { t.n += 1; r.made += 1; } }
@@ -225,7 +252,7 @@ pub const ACCEPTED: &[Case] = &[
         "pub fn register(_: &mut ModuleBuilder) {} pub fn show(_: &mut World) -> String { \"gone\".to_owned() }", "gone").and_back("R { n: 1, s: \"one\" }"),
     case("marker", "struct T; component struct N(u8); pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<N>(); } pub fn make(world: &mut World) { world.spawn((T, N(1))); world.spawn(N(2)); }", "",
         "struct T; component struct N(u32); pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<N>(); }
-         pub fn show(world: &mut World) -> String { world.query::<(&N, Has<T>)>().iter(world).map(|(n, t)| format!(\"{} {t}\", n.0)).collect::<Vec<_>>().join(\"; \") }", "1 true; 2 false"),
+         pub fn show(world: &mut World) -> String { let mut shown: Vec<_> = world.query::<(&N, Has<T>)>().iter(world).map(|(n, t)| format!(\"{} {t}\", n.0)).collect(); shown.sort(); shown.join(\"; \") }", "1 true; 2 false"),
     case("marker_gets_a_field", "struct T;", "T, T",
         "own struct T { n: u8 } impl Default for T { fn default() -> Self { T { n: 5 } } }", "T { n: 5 }; T { n: 5 }").and_back("T; T"),
     case("marker_of_a_field", "struct T { s: String }", "T { s: \"kept\".into() }",
@@ -254,6 +281,26 @@ pub const ACCEPTED: &[Case] = &[
         "struct In { x: u32 } struct T { n: u8, all: Vec<In>, by: HashMap<String, u8> }", "T { n: 1, all: [In { x: 2 }], by: {} }"),
     case("ignored_field_retyped", "own struct T { n: u8, #[reflect(ignore)] cache: u32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 11 } } }", "T { n: 1, cache: 9 }",
         "own struct T { n: u8, #[reflect(ignore)] cache: f32 } impl Default for T { fn default() -> Self { T { n: 0, cache: 12.0 } } }", "T { n: 1, cache: 12.0 }"),
+    case("hook_changed_alone", "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 1; }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "#[component(on_add = added)] struct T { n: u8 } struct R { added: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 100; }
+         pub fn show(world: &mut World) -> String { let before = world.resource::<R>().added; let new = world.spawn(T { n: 3 }).id(); world.despawn(new); format!(\"{} by the new hook\", world.resource::<R>().added - before) }",
+        "100 by the new hook"),
+    case("hook_added_alone", "struct T { n: u8 } struct R { added: u32, removed: u32 }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "#[component(on_add = added, on_remove = removed)] struct T { n: u8 } struct R { added: u32, removed: u32 }
+         fn added(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().added += 1; } fn removed(mut w: bevy_ecs::world::DeferredWorld, _: bevy_ecs::lifecycle::HookContext) { w.resource_mut::<R>().removed += 1; }
+         pub fn show(world: &mut World) -> String { let of = |w: &World| { let r = w.resource::<R>(); (r.added, r.removed) }; let (a, r) = of(world); let new = world.spawn(T { n: 3 }).id(); world.despawn(new); let (b, s) = of(world); format!(\"{} added, {} removed\", b - a, s - r) }",
+        "1 added, 1 removed"),
+    case("relation_hooks_of_a_type_that_stays", "component bare #[relationship(relationship_target = Liked)] struct Likes(pub Entity); component bare #[relationship_target(relationship = Likes)] struct Liked(Vec<Entity>); struct T { n: u8 }
+         pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Likes>().component::<Liked>(); }
+         pub fn make(world: &mut World) { let up = world.spawn(T { n: 1 }).id(); for n in 2..4 { world.spawn((T { n }, Likes(up))); } }", "",
+        "component bare #[relationship(relationship_target = Liked)] struct Likes(pub Entity); component bare #[relationship_target(relationship = Likes)] struct Liked(Vec<Entity>); struct T { n: u8 }
+         pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Likes>().component::<Liked>(); }
+         pub fn show(world: &mut World) -> String { let up = world.query_filtered::<Entity, With<Liked>>().single(world).unwrap(); let new = world.spawn(Likes(up)).id(); let with = world.get::<Liked>(up).unwrap().0.len(); world.despawn(new); let after = world.get::<Liked>(up).unwrap().0.len(); format!(\"{with}, then {after}\") }",
+        "3, then 2"),
     case("rename_undone", "struct T { a: u32, n: u8 }", "T { a: 7, n: 1 }",
         "struct T { #[reflect(@RenamedFrom(\"a\"))] b: u32, n: u8 }", "T { b: 7, n: 1 }").and_back("T { a: 7, n: 1 }"),
 ];

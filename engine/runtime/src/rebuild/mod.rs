@@ -16,7 +16,7 @@
 //! Neither hooks nor observers run for what is moved, required components are not made,
 //! and all of them work afterwards. What cannot move, because it belongs to one world,
 //! and is left unless the plan says otherwise: [`Observer`], `ObservedBy`, `Schedules`,
-//! `MessageRegistry`. Lost as well: hooks and requirements that were registered by hand
+//! `MessageRegistry`, [`HookTable`](engine_api::component_hooks::HookTable). Lost as well: hooks and requirements that were registered by hand
 //! and not by `declare`, readers' view of `RemovedComponents`, and the world's id, so
 //! states of queries and systems have to be made anew (their `last_run` stays valid).
 //!

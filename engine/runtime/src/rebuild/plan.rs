@@ -13,6 +13,7 @@ use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::schedule::Schedules;
 use engine_api::bevy_ecs::world::World;
+use engine_api::component_hooks::HookTable;
 
 use super::{ColumnError, RebuildError};
 
@@ -206,12 +207,13 @@ fn default_way(info: &ComponentInfo) -> Way {
     if type_id == TypeId::of::<DefaultQueryFilters>() {
         return Way::Filters;
     }
-    // What they hold belongs to one world: systems, and ids of components.
+    // What they hold belongs to one world: systems, ids of components, places by them.
     let bound = [
         TypeId::of::<Observer>(),
         TypeId::of::<ObservedBy>(),
         TypeId::of::<MessageRegistry>(),
         TypeId::of::<Schedules>(),
+        TypeId::of::<HookTable>(),
     ];
     if bound.contains(&type_id) {
         Way::Leave

@@ -15,19 +15,22 @@ use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::query::With;
 use engine_api::bevy_ecs::relationship::RelationshipTarget;
 use engine_api::bevy_ecs::world::World;
+use engine_api::component_hooks::HookTable;
 use engine_api::hook::{Hooks, Reload, Unloaded};
 use engine_api::input::Input;
 use engine_api::job::JobBoard;
 use engine_api::keep::{self, KeepKey, KeepRegistration};
+use engine_api::message;
 use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, Stage};
 use engine_api::observer::ObserverRegistration;
-use engine_api::state::StateType;
+use engine_api::state::{StateKind, StateType};
 use engine_api::system::SystemConfig;
 use engine_api::viewport::Viewport;
 
 use super::{ActiveModule, sort_description};
 use crate::call::{self, CallId};
+use crate::component_hooks::VersionHooks;
 use crate::limbo::Limbo;
 use crate::migrate::{Migration, MigrationReport, Side};
 use crate::observer::{FaultQueue, ObserverGate};
@@ -57,6 +60,7 @@ pub(super) struct Entering<'a> {
     pub(super) types: Vec<(StateType, KeptType)>,
     pub(super) changes: Vec<Change>,
     pub(super) keeps: Vec<KeepRegistration>,
+    pub(super) component_hooks: VersionHooks,
     pub(super) hooks: &'a Hooks,
     pub(super) migrations: &'a [MigrationRegistration],
     /// Number of the version before.
@@ -108,6 +112,7 @@ impl Entering<'_> {
     pub(super) fn prepare_in_place(
         &self,
         offer: Offer,
+        modules: &[ActiveModule],
         world: &mut World,
         book: &mut StateBook,
     ) -> Result<Rebuild, String> {
@@ -123,9 +128,12 @@ impl Entering<'_> {
             )
         })?;
         let known = world.components().num_registered();
+        let hooks_before = world.get_resource::<HookTable>().cloned();
+        self.put_hooks(modules, world, book);
         let made = self.enter(offer, world);
         book.attribute(world, known, self.module, self.key);
         if made.is_err() {
+            world.insert_resource(hooks_before.unwrap_or_default());
             book.adopt_declared(world, self.module, &self.types, &self.changes);
         }
         let runnable = made?;
@@ -154,6 +162,10 @@ impl Entering<'_> {
         let migrations = self.migrations(world, book)?;
         let copies = self.copies(world, book, &empty_limbo);
         let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        if let Some(key) = world.components().get_id(TypeId::of::<KeepKey>()) {
+            // The new world may change them.
+            treatments.insert(key, Treatment::cloning::<KeepKey>());
+        }
         if self.may_fail_late() {
             engine_copies(world, &mut treatments);
         }
@@ -183,7 +195,7 @@ impl Entering<'_> {
         };
         let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
         let took = start.elapsed();
-        let prepared = self.prepare_all(offer, modules, &mut rebuilt, &book.limbo);
+        let prepared = self.prepare_all(offer, modules, book, &mut rebuilt);
         let Prepared {
             runnable,
             others,
@@ -285,11 +297,13 @@ impl Entering<'_> {
         &self,
         offer: Offer,
         modules: &[ActiveModule],
+        book: &StateBook,
         rebuilt: &mut Rebuilt,
-        limbo: &Limbo,
     ) -> Result<Prepared, String> {
         let world = rebuilt.world();
         let known = world.components().num_registered();
+        self.rename_queues(world);
+        self.put_hooks(modules, world, book);
         let runnable = self.enter(offer, world)?;
         let mut others = Vec::new();
         for active in modules {
@@ -305,7 +319,7 @@ impl Entering<'_> {
             })?;
             others.push(Some(again));
         }
-        let returned = self.take_back(&runnable, world, limbo);
+        let returned = self.take_back(&runnable, world, &book.limbo);
         self.run_hooks(world)?;
         Ok(Prepared {
             runnable,
@@ -313,6 +327,35 @@ impl Entering<'_> {
             known,
             returned,
         })
+    }
+
+    /// Puts the hooks of all active versions, with this one in the place of the one before,
+    /// behind the gates of a world.
+    fn put_hooks(&self, modules: &[ActiveModule], world: &mut World, book: &StateBook) {
+        let mut table = book.declared_hooks(world);
+        for (state, kept) in &self.types {
+            if let Some(component) = world.components().get_id(state.stored) {
+                table.set(component, kept.hooks, None);
+            }
+        }
+        let others = modules.iter().filter(|active| active.name != self.module);
+        for active in others {
+            active.component_hooks.put(world, &mut table);
+        }
+        self.component_hooks.put(world, &mut table);
+        world.insert_resource(table);
+    }
+
+    /// Readers of a message type that has got another name go on where they were.
+    fn rename_queues(&self, world: &mut World) {
+        for ((new, _), change) in self.types.iter().zip(&self.changes) {
+            if let Change::Moved((StateKind::Message, old))
+            | Change::Changed((StateKind::Message, old)) = change
+                && *old != new.schema.path
+            {
+                message::rename(world, old, &new.schema.path);
+            }
+        }
     }
 
     /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
@@ -457,7 +500,6 @@ fn engine_copies(world: &World, treatments: &mut HashMap<ComponentId, Treatment<
     add(TypeId::of::<Input>(), Treatment::cloning::<Input>());
     add(TypeId::of::<JobBoard>(), Treatment::cloning::<JobBoard>());
     add(TypeId::of::<Viewport>(), Treatment::cloning::<Viewport>());
-    add(TypeId::of::<KeepKey>(), Treatment::cloning::<KeepKey>());
     #[expect(
         clippy::cast_ptr_alignment,
         reason = "columns are aligned for their type"

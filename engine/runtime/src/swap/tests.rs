@@ -10,6 +10,8 @@ use super::*;
 use crate::state;
 use crate::testing::{Build, describe, some_code};
 
+mod component_hooks;
+
 #[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
 #[reflect(Component, Default)]
 #[type_path = "game"]
