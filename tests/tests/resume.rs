@@ -169,7 +169,7 @@ fn a_rollback_with_state_and_a_scene_bring_values_back() {
 #[test]
 fn a_component_that_is_deleted_comes_back_with_its_values() {
     let scratch = Scratch::take();
-    let config = often(&scratch);
+    let config = scratch.policies(OFTEN);
     let engine = Engine::start_with(&scratch, &["--config", &config]);
     engine.call("spawn", &["4"]);
     let crates = inventory(&engine);
@@ -189,7 +189,7 @@ fn a_component_that_is_deleted_comes_back_with_its_values() {
 
     // And when the engine was started without it meanwhile.
     apply(&engine, &without);
-    next_checkpoint(&engine);
+    engine.next_checkpoint();
     assert!(engine.finish().success());
     let engine = Engine::start_with(&scratch, &["--config", &config, "--resume"]);
     engine.log.wait(0, "the resumption", |line| {

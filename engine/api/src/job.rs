@@ -252,9 +252,9 @@ pub struct JobResultType {
     pub schema: Schema,
     /// Adds it to a registry.
     pub reflect: fn(&mut TypeRegistry),
-    /// Triggers a result as an event. Gives it back if it is of another type. Runs the
-    /// observers, on the thread that owns the world.
-    pub trigger: fn(&mut World, Box<dyn Reflect>) -> Result<(), Box<dyn Reflect>>,
+    /// Triggers a result as an event; `false`, and nothing else, if it is of another type.
+    /// Runs the observers, on the thread that owns the world.
+    pub trigger: fn(&mut World, Box<dyn Reflect>) -> bool,
     /// The same with a value made of what reflection sees; `false` if something is missing.
     pub trigger_reflected: fn(&mut World, &dyn PartialReflect) -> bool,
 }
@@ -266,9 +266,12 @@ impl JobResultType {
             id: TypeId::of::<R>(),
             schema: Schema::of::<R>(),
             reflect: TypeRegistry::register::<R>,
-            trigger: |world, value| {
-                world.trigger(*value.downcast::<R>()?);
-                Ok(())
+            trigger: |world, value| match value.downcast::<R>() {
+                Ok(value) => {
+                    world.trigger(*value);
+                    true
+                }
+                Err(_) => false,
             },
             trigger_reflected: |world, value| match R::from_reflect(value) {
                 Some(value) => {
@@ -325,8 +328,8 @@ mod tests {
             world.run_system_cached_with(look, id).unwrap(),
             (true, Some(1.0))
         );
-        assert!((ty.trigger)(&mut world, result).is_ok());
-        assert!((ty.trigger)(&mut world, Box::new(3_u8)).is_err());
+        assert!((ty.trigger)(&mut world, result));
+        assert!(!(ty.trigger)(&mut world, Box::new(3_u8)));
         assert!((ty.trigger_reflected)(&mut world, &Sum(4)));
         assert!(!(ty.trigger_reflected)(&mut world, &3_u8));
         board.forget(id);

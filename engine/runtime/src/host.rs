@@ -190,15 +190,8 @@ impl Host {
             spawn("checkpoint", Box::new(move || keeper.run())).map(|()| checkpoints)
         });
         let checkpoints = checkpoints.transpose()?;
-        let step = Duration::from_secs(1) / config.frame_rate.max(1);
-        let mut world = World::new();
-        // Registered from here, so that the component table points into the engine.
-        state::declare_engine_types(&mut world);
-        world.insert_resource(Time::new(step));
-        world.init_resource::<Input>();
-        world.init_resource::<Viewport>();
         let jobs = JobDesk::default();
-        world.insert_resource(jobs.board());
+        let world = empty_world(config.frame_rate.max(1), &jobs);
         let waiting = config.modules.into_iter().map(|(name, _)| name);
         let mut modules = ActiveModules::default();
         if let Some(path) = &config.shared {
@@ -471,7 +464,7 @@ impl Host {
                 }
                 report.outcome = ReloadOutcome::Applied;
                 report.to = Some(key.number);
-                let _ = self.loader.send(LoaderRequest::Retire(retired));
+                let _ = self.loader.send(LoaderRequest::Retire(Box::new(retired)));
                 if let (true, Some(failed)) = (quarantine, previous) {
                     self.registry.quarantine(&module, failed);
                 }
@@ -766,6 +759,18 @@ impl Host {
         }
         self.outbox.finish();
     }
+}
+
+/// A world with what the engine offers to systems.
+fn empty_world(frame_rate: u32, jobs: &JobDesk) -> World {
+    let mut world = World::new();
+    // Registered from here, so that the component table points into the engine.
+    state::declare_engine_types(&mut world);
+    world.insert_resource(Time::new(Duration::from_secs(1) / frame_rate));
+    world.init_resource::<Input>();
+    world.init_resource::<Viewport>();
+    world.insert_resource(jobs.board());
+    world
 }
 
 /// The telemetry thread: sends what the host knows of itself, pictures, and what did not fit

@@ -33,6 +33,12 @@ pub struct Results {
     pub migrations: Vec<MigrationRegistration>,
 }
 
+impl Results {
+    pub(crate) fn new(types: Vec<JobResultType>, migrations: Vec<MigrationRegistration>) -> Self {
+        Self { types, migrations }
+    }
+}
+
 /// All jobs of a host. Lives on the frame thread.
 pub(crate) struct JobDesk {
     /// Shared with the world, where systems start jobs.
@@ -252,8 +258,8 @@ fn deliver(
     let _call = call::enter(CallId::new(active.key.id, 0));
     let delivered = panic::guard(|| {
         if new.id == old.id && new.schema.hash() == old.schema.hash() {
-            let other = |_| "it is of another type than it says".to_owned();
-            return (new.trigger)(world, value).map_err(other);
+            let other = || "it is of another type than it says".to_owned();
+            return (new.trigger)(world, value).then_some(()).ok_or_else(other);
         }
         let made = migrated(&*value, &active.results, old, new)?;
         if (new.trigger_reflected)(world, &*made) {
@@ -293,9 +299,8 @@ fn migrated(
         registry: &new_registry,
         limbo: &|_| None,
     };
-    let fitted = fitter.fit(&data, &new.schema);
-    fitted
-        .map(|fitted| fitted.value)
+    let made = fitter.fit(&data, &new.schema);
+    made.map(|made| made.value)
         .map_err(|misfit| misfit.to_string())
 }
 

@@ -45,7 +45,7 @@ pub enum LoaderRequest {
     },
     /// Drop what a version left behind; nothing calls it any more once its calls
     /// have ended.
-    Retire(Retired),
+    Retire(Box<Retired>),
     /// The world does not refer to this version: unload it.
     Unload(String, VersionKey),
     /// A prepared version did not get in.
@@ -115,7 +115,7 @@ impl Loader {
                     self.load(ticket, &module, &artifact, options);
                     self.look_at_closed();
                 }
-                Ok(LoaderRequest::Retire(left)) => retired.push(left),
+                Ok(LoaderRequest::Retire(left)) => retired.push(*left),
                 Ok(LoaderRequest::Unload(module, key)) => {
                     // What it registered must go while its code is still there.
                     drop_guarded(&mut retired);

@@ -30,7 +30,7 @@ use crate::panic;
 use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
-use crate::state::{KeptType, StateBook};
+use crate::state::{Change, KeptType, StateBook};
 use crate::swap::entering::{Entering, Rebuild, Runnable};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
@@ -62,7 +62,6 @@ pub struct ActiveModule {
     hooks: Hooks,
     /// What it knows of the results of jobs.
     pub(crate) results: Results,
-    migrations: Vec<MigrationRegistration>,
     /// When it became active.
     since: Instant,
     /// Whether it took the place of another one.
@@ -80,10 +79,20 @@ pub struct Retired {
     assets: Option<Arc<Vec<AssetRegistration>>>,
     results: Results,
     hooks: Hooks,
-    migrations: Vec<MigrationRegistration>,
     calls: Vec<DynamicCall>,
     functions: Vec<FunctionRegistration>,
     types: Vec<StateType>,
+}
+
+impl Retired {
+    /// What a version that gets in needs no more.
+    fn of(types: Vec<(StateType, KeptType)>, functions: Vec<FunctionRegistration>) -> Self {
+        Self {
+            types: types.into_iter().map(|(state, _)| state).collect(),
+            functions,
+            ..Self::default()
+        }
+    }
 }
 
 /// A swap that happened.
@@ -187,12 +196,7 @@ impl ActiveModules {
             kept,
             build,
         } = prepared;
-        let changes = book.compare(&module, &description.types)?;
-        if self.get(&module).is_some()
-            && let Some(unknown) = book.unknown_values(world, &module)
-        {
-            return Err(unknown);
-        }
+        let changes = self.compare(&module, &description.types, world, book)?;
         let ModuleDescription {
             types,
             systems,
@@ -206,6 +210,7 @@ impl ActiveModules {
             results,
             ..
         } = description;
+        let results = Results::new(results, migrations);
         let unloaded = self.unload(&module, world)?;
         let may_fail_late = hooks.on_load.is_some() || hooks.after_reload.is_some();
         let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types, &changes);
@@ -221,7 +226,7 @@ impl ActiveModules {
             keeps,
             component_hooks,
             hooks: &hooks,
-            migrations: &migrations,
+            migrations: &results.migrations,
             previous: self.get(&module).map(|active| active.key.number),
             unloaded,
             faults: self.observer_faults.clone(),
@@ -264,26 +269,15 @@ impl ActiveModules {
             end_frame: end_frame.collect(),
             build,
             hooks,
-            results: Results {
-                types: results,
-                migrations: migrations.clone(),
-            },
-            migrations,
+            results,
             since: Instant::now(),
             replaced: self.get(&module).is_some(),
             assets: Arc::new(assets),
             name: module,
         };
         let previous = registry.activate(&active.name, key, &functions, first_function);
-        let mut retired = Retired {
-            functions,
-            types: types.into_iter().map(|(state, _)| state).collect(),
-            ..Retired::default()
-        };
-        if let Some(previous) = previous {
-            retired.calls = registry.retire(&active.name, previous);
-        }
-        self.put_in(active, &mut retired, world, registry);
+        let mut retired = Retired::of(types, functions);
+        self.put_in(active, previous, &mut retired, world, registry);
         Ok(Swapped {
             previous,
             retired,
@@ -293,6 +287,22 @@ impl ActiveModules {
             misfits,
             lost_observers,
         })
+    }
+
+    /// What a version's types are to the world.
+    fn compare(
+        &self,
+        module: &str,
+        types: &[StateType],
+        world: &World,
+        book: &StateBook,
+    ) -> Result<Vec<Change>, String> {
+        let changes = book.compare(module, types)?;
+        let running = self.get(module);
+        match running.and_then(|_| book.unknown_values(world, module)) {
+            Some(unknown) => Err(unknown),
+            None => Ok(changes),
+        }
     }
 
     /// Puts the shared structs back as they were before a version that was refused.
@@ -334,10 +344,14 @@ impl ActiveModules {
     fn put_in(
         &mut self,
         mut active: ActiveModule,
+        previous: Option<VersionKey>,
         retired: &mut Retired,
         world: &mut World,
         registry: &Registry,
     ) {
+        if let Some(previous) = previous {
+            retired.calls = registry.retire(&active.name, previous);
+        }
         if let Some(slot) = self
             .modules
             .iter_mut()
@@ -350,7 +364,6 @@ impl ActiveModules {
             retired.assets = Some(old.assets);
             retired.results = old.results;
             retired.hooks = old.hooks;
-            retired.migrations = old.migrations;
         } else {
             // Modules run in the order of the config, whichever was ready first.
             let order = registry.module_names();
@@ -383,7 +396,10 @@ impl ActiveModules {
 
     /// Written migrations of all active versions.
     pub fn migrations(&self) -> Vec<MigrationRegistration> {
-        let all = self.modules.iter().flat_map(|active| &active.migrations);
+        let all = self
+            .modules
+            .iter()
+            .flat_map(|active| &active.results.migrations);
         all.cloned().collect()
     }
 
