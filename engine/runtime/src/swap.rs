@@ -181,11 +181,7 @@ impl ActiveModules {
             build,
         } = prepared;
         let changes = book.compare(&module, &description.types)?;
-        if self.get(&module).is_some()
-            && let Some(unknown) = book.unknown_values(world, &module)
-        {
-            return Err(unknown);
-        }
+        self.refuse_unknown_values(&module, world, book)?;
         let ModuleDescription {
             types,
             systems,
@@ -237,12 +233,7 @@ impl ActiveModules {
         };
 
         // From here on nothing can fail.
-        let Entering {
-            types,
-            changes,
-            component_hooks,
-            ..
-        } = entering;
+        let (types, changes, component_hooks) = entering.into_parts();
         book.adopt(&module, &types, &changes);
         if needs_rebuild {
             self.move_to_new_world(others);
@@ -280,6 +271,18 @@ impl ActiveModules {
             migrated,
             lost_observers,
         })
+    }
+
+    /// A version that replaces another could read values that nothing is known of.
+    fn refuse_unknown_values(
+        &self,
+        module: &str,
+        world: &World,
+        book: &StateBook,
+    ) -> Result<(), String> {
+        let replaces = self.get(module).is_some();
+        let unknown = replaces.then(|| book.unknown_values(world, module));
+        unknown.flatten().map_or(Ok(()), Err)
     }
 
     /// Puts the shared structs back as they were before a version that was refused.
