@@ -1,10 +1,14 @@
 //! The types that a module keeps in the world, as one version of it knows them.
 
 use std::any::{TypeId, type_name};
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 
-use bevy_ecs::component::{Component, StorageType};
+use bevy_ecs::component::{
+    Component, ComponentId, Immutable, RequiredComponentsRegistrator, StorageType,
+};
+use bevy_ecs::entity::Entity;
 use bevy_ecs::event::Event;
 use bevy_ecs::message::{Message, Messages};
 use bevy_ecs::ptr::{Ptr, PtrMut};
@@ -58,6 +62,12 @@ pub struct StateType {
     pub hooks: HookSet,
     /// Makes the type known to a world, with gates in place of its hooks.
     pub declare: fn(&mut World),
+    /// Spawns an entity with all that a component requires and without itself; `None` for
+    /// what is no component.
+    pub spawn_required: Option<fn(&mut World) -> Entity>,
+    /// Hash of what the constructors of required components make. 0 until the engine has
+    /// tried them, and if nothing is required.
+    pub required: u64,
     /// Puts the first value of a resource into the world unless there is one.
     /// Returns whether it did.
     pub initialize: fn(&mut World) -> bool,
@@ -139,6 +149,8 @@ impl StateType {
                 let component = world.register_component::<T>();
                 component_hooks::gate(world, component, HookSet::of::<T>());
             },
+            spawn_required: Some(|world| world.spawn(RequiresLike::<T>(PhantomData)).id()),
+            required: 0,
             initialize: |_| false,
             remove: |_| {},
             reflect: Some(TypeRegistry::register::<T>),
@@ -154,6 +166,7 @@ impl StateType {
     {
         Self {
             kind: StateKind::Resource,
+            spawn_required: None,
             initialize: init::<T>,
             remove: |world| drop(world.remove_resource::<T>()),
             ..Self::component::<T>()
@@ -169,6 +182,8 @@ impl StateType {
             reflected: Vec::new(),
             hooks: HookSet::default(),
             declare: |_| {},
+            spawn_required: None,
+            required: 0,
             initialize: |_| false,
             remove: |_| {},
             reflect: None,
@@ -203,6 +218,21 @@ impl StateType {
             }),
             ..queue
         }
+    }
+}
+
+/// A component that requires what `T` requires, made the same way.
+struct RequiresLike<T>(PhantomData<fn() -> T>);
+
+impl<T: Component> Component for RequiresLike<T> {
+    const STORAGE_TYPE: StorageType = StorageType::Table;
+    type Mutability = Immutable;
+
+    fn register_required_components(
+        component: ComponentId,
+        required: &mut RequiredComponentsRegistrator,
+    ) {
+        T::register_required_components(component, required);
     }
 }
 

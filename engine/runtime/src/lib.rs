@@ -19,6 +19,7 @@
 //! | [`host`] | the frame loop | frame |
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
 //! | `component_hooks` | hooks of components as the active versions have them | frame |
+//! | `required` | what components that a type requires are made with | loader |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
 //! | [`jobs`] | long work of game code on the workers, and its results | frame |
 //! | [`workers`] | calls off the frame loop | workers |
@@ -48,6 +49,7 @@ mod outbox;
 pub mod panic;
 pub mod rebuild;
 pub mod registry;
+mod required;
 pub mod runner;
 pub mod scene;
 pub mod shared;

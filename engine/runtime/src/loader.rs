@@ -27,6 +27,7 @@ use crate::host::Outbox;
 use crate::link::{FromHost, Reloaded};
 use crate::panic;
 use crate::registry::{Registry, VersionKey};
+use crate::required;
 use crate::state::{self, KeptType};
 use crate::swap::{self, PreparedVersion, Retired};
 
@@ -215,6 +216,8 @@ impl Loader {
         let (loaded, described) = match describe(key, &loaded) {
             Ok(mut first) => {
                 let checked = check(key, &loaded, &mut first);
+                required::measure(key, &mut first.types);
+                let required: Vec<u64> = first.types.iter().map(|state| state.required).collect();
                 let again = if self.brings_new_types(&first) {
                     self.backends[backend].load_again(module)
                 } else {
@@ -231,6 +234,10 @@ impl Loader {
                         })?;
                         let second = describe(key, &again).and_then(|mut second| {
                             check(key, &again, &mut second)?;
+                            // The same code makes the same.
+                            for (state, required) in second.types.iter_mut().zip(required) {
+                                state.required = required;
+                            }
                             Ok(second)
                         });
                         (again, second)
@@ -369,12 +376,13 @@ impl Loader {
     }
 }
 
-/// What tells a type from all others, of any version: who it is, its layout, and which hooks
-/// it has.
-pub(crate) type TypeIdentity = (TypeId, u64, HookKinds);
+/// What tells a type from all others, of any version: who it is, its layout, which hooks it
+/// has, and how the components that it requires are made.
+pub(crate) type TypeIdentity = (TypeId, u64, HookKinds, u64);
 
 fn identity(state: &StateType) -> TypeIdentity {
-    (state.stored, state.schema.hash(), state.hooks.kinds())
+    let hooks = state.hooks.kinds();
+    (state.stored, state.schema.hash(), hooks, state.required)
 }
 
 /// Code that failed while it was asked what it offers. Reflection may point into it.

@@ -51,6 +51,8 @@ pub struct KeptType {
     pub declare: fn(&mut World),
     /// Its hooks.
     pub hooks: HookSet,
+    /// See [`StateType::required`].
+    pub required: u64,
     /// Reads and makes values; `None` for events.
     pub values: Option<ValueFunctions>,
     /// Adds it to a registry.
@@ -63,6 +65,7 @@ impl KeptType {
         Self {
             declare: state.declare,
             hooks: state.hooks,
+            required: state.required,
             values: state.values,
             reflect: state.reflect,
         }
@@ -260,9 +263,11 @@ impl StateBook {
         stay.sort_by_key(|(path, _)| *path);
         let new = types.iter().map(|(_, kept)| kept.declare);
         let engine: fn(&mut World) = declare_engine_types;
+        // New ones first: an old type that nobody registers any more may require one, and
+        // would make it known with its old layout.
         std::iter::once(engine)
-            .chain(stay.into_iter().map(|(_, declare)| declare))
             .chain(new)
+            .chain(stay.into_iter().map(|(_, declare)| declare))
             .collect()
     }
 
@@ -491,7 +496,7 @@ impl StateBook {
 /// Whether a world that knows a type need not be made anew for a version that has the type
 /// with the same layout: what its component table keeps of it beside that fits.
 fn is_fixed_alike(known: &KnownType, new: &StateType) -> bool {
-    known.kept.hooks.kinds() == new.hooks.kinds()
+    known.kept.hooks.kinds() == new.hooks.kinds() && known.kept.required == new.required
 }
 
 /// A path that was written without its module means the module of `beside`.

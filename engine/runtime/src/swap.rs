@@ -30,7 +30,7 @@ use crate::panic;
 use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
-use crate::state::{Change, KeptType, StateBook};
+use crate::state::{KeptType, StateBook};
 use crate::swap::entering::{Entering, Rebuild, Runnable};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
@@ -196,7 +196,8 @@ impl ActiveModules {
             kept,
             build,
         } = prepared;
-        let changes = self.compare(&module, &description.types, world, book)?;
+        let changes = book.compare(&module, &description.types)?;
+        self.refuse_unknown_values(&module, world, book)?;
         let ModuleDescription {
             types,
             systems,
@@ -250,12 +251,7 @@ impl ActiveModules {
         };
 
         // From here on nothing can fail.
-        let Entering {
-            types,
-            changes,
-            component_hooks,
-            ..
-        } = entering;
+        let (types, changes, component_hooks) = entering.into_parts();
         book.adopt(&module, &types, &changes);
         if needs_rebuild {
             self.move_to_new_world(others);
@@ -289,20 +285,16 @@ impl ActiveModules {
         })
     }
 
-    /// What a version's types are to the world.
-    fn compare(
+    /// A version that replaces another could read values that nothing is known of.
+    fn refuse_unknown_values(
         &self,
         module: &str,
-        types: &[StateType],
         world: &World,
         book: &StateBook,
-    ) -> Result<Vec<Change>, String> {
-        let changes = book.compare(module, types)?;
-        let running = self.get(module);
-        match running.and_then(|_| book.unknown_values(world, module)) {
-            Some(unknown) => Err(unknown),
-            None => Ok(changes),
-        }
+    ) -> Result<(), String> {
+        let replaces = self.get(module).is_some();
+        let unknown = replaces.then(|| book.unknown_values(world, module));
+        unknown.flatten().map_or(Ok(()), Err)
     }
 
     /// Puts the shared structs back as they were before a version that was refused.

@@ -301,6 +301,21 @@ pub const ACCEPTED: &[Case] = &[
          pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Likes>().component::<Liked>(); }
          pub fn show(world: &mut World) -> String { let up = world.query_filtered::<Entity, With<Liked>>().single(world).unwrap(); let new = world.spawn(Likes(up)).id(); let with = world.get::<Liked>(up).unwrap().0.len(); world.despawn(new); let after = world.get::<Liked>(up).unwrap().0.len(); format!(\"{with}, then {after}\") }",
         "3, then 2"),
+    case("required_component_changed_alone", "component struct Extra { n: u8 } fn extra() -> Extra { Extra { n: 4 } } #[require(Extra = extra())] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "component struct Extra { n: u8 } fn extra() -> Extra { Extra { n: 6 } } #[require(Extra = extra())] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn show(world: &mut World) -> String { let new = world.spawn(T { n: 5 }).id(); let n = world.get::<Extra>(new).unwrap().n; world.despawn(new); format!(\"{n} by the new code\") }",
+        "6 by the new code"),
+    case("required_component_retyped_alone", "component struct Extra { n: u8 } #[require(Extra)] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn make(world: &mut World) { world.spawn((T { n: 1 }, Extra { n: 2 })); }", "",
+        "component own struct Extra { s: String, n: f32 } impl Default for Extra { fn default() -> Self { Extra { s: \"new\".into(), n: 6.0 } } } #[require(Extra)] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn show(world: &mut World) -> String { let kept = world.query::<&Extra>().single(world).unwrap().clone(); let new = world.spawn(T { n: 5 }).id(); let made = world.get::<Extra>(new).unwrap().clone(); world.despawn(new); format!(\"{} {}; {} {}\", kept.s, kept.n, made.s, made.n) }",
+        "new 2; new 6"),
+    case("requirement_added_alone", "component struct Extra { n: u8 } struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn make(world: &mut World) { world.spawn(T { n: 1 }); }", "",
+        "component struct Extra { n: u8 } #[require(Extra)] struct T { n: u8 } pub fn register(m: &mut ModuleBuilder) { m.component::<T>().component::<Extra>(); }
+         pub fn show(world: &mut World) -> String { let old = world.query::<&Extra>().iter(world).count(); let new = world.spawn(T { n: 5 }).id(); let has = world.get::<Extra>(new).is_some(); world.despawn(new); format!(\"{old}, {has}\") }",
+        "0, true"),
     case("rename_undone", "struct T { a: u32, n: u8 }", "T { a: 7, n: 1 }",
         "struct T { #[reflect(@RenamedFrom(\"a\"))] b: u32, n: u8 }", "T { b: 7, n: 1 }").and_back("T { a: 7, n: 1 }"),
 ];

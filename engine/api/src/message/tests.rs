@@ -61,7 +61,7 @@ fn a_message_is_heard_once_whenever_the_system_is_reloaded() {
             end_frame(&mut world);
         }
         heard.extend(run(&mut world, &mut system));
-        assert_eq!(heard, Vec::from_iter(0..12), "reloads {reloads:06b}");
+        assert_eq!(heard, (0..12).collect::<Vec<_>>(), "reloads {reloads:06b}");
     }
 }
 
@@ -116,13 +116,10 @@ fn readers_have_positions_of_their_own() {
     assert_eq!(keys, [key(0, hit), key(1, hit), key(0, miss)]);
 
     // The order of the parameters is of no matter.
-    fn named_like_it<M>(world: &mut World, system: impl IntoSystems<M>, name: &str) {
-        let mut config = system.into_systems().into_vec().remove(0);
-        config.name = name.to_owned();
-        config.initialize(world);
-        config.system.run((), world).unwrap();
-    }
-    named_like_it(&mut world, swapped, type_name_of(two));
+    let mut config = swapped.into_systems().into_vec().remove(0);
+    type_name_of(two).clone_into(&mut config.name);
+    config.initialize(&mut world);
+    config.system.run((), &mut world).unwrap();
 }
 
 fn type_name_of<T>(_: T) -> &'static str {

@@ -1,4 +1,4 @@
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::unbounded;
 use engine_api::bevy_ecs::world::World;
@@ -320,6 +320,31 @@ fn a_layout_that_no_kept_code_has_is_new_whatever_the_type_is_called() {
     changed.types[0].schema.size += 4;
     assert!(loader.brings_new_types(&changed));
     assert!(!knows(&loader, &changed));
+}
+
+#[test]
+fn an_edited_constructor_takes_another_type_image_and_a_new_world_once() {
+    static MADE: AtomicU32 = AtomicU32::new(1);
+    #[derive(Component, Reflect, Default)]
+    #[reflect(Component, Default)]
+    #[require(Armor = Armor(MADE.load(Ordering::SeqCst)))]
+    struct Shielded;
+    fn shielded(m: &mut ModuleBuilder) {
+        m.component::<Shielded>().component::<Armor>();
+    }
+    let mut rig = Rig::new(FakeBackend::new(&[("shielded", shielded)]));
+    rig.load("shielded", false).unwrap();
+    rig.world.spawn(Shielded);
+    let mut load = |made| {
+        MADE.store(made, Ordering::SeqCst);
+        let world = rig.world.id();
+        rig.load("shielded", true).unwrap();
+        (rig.world.id() != world, rig.loader.type_images.len())
+    };
+    assert_eq!(load(1), (false, 1));
+    assert_eq!(load(2), (true, 2));
+    assert_eq!(load(2), (false, 2));
+    assert_eq!(load(1), (true, 2), "that image is there");
 }
 
 #[test]

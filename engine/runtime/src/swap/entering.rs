@@ -240,6 +240,11 @@ impl Entering<'_> {
         })
     }
 
+    /// What is left of a version that is in.
+    pub(super) fn into_parts(self) -> (Vec<(StateType, KeptType)>, Vec<Change>, VersionHooks) {
+        (self.types, self.changes, self.component_hooks)
+    }
+
     /// Whether code of the version runs in the new world and may then refuse.
     fn may_fail_late(&self) -> bool {
         self.hooks.on_load.is_some() || self.hooks.after_reload.is_some()

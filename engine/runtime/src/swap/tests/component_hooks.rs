@@ -1,4 +1,4 @@
-//! Hooks of components over swaps.
+//! Hooks of components, and what a component table fixes beside layouts, over swaps.
 
 use engine_api::bevy_ecs::lifecycle::HookContext;
 use engine_api::bevy_ecs::world::DeferredWorld;
@@ -161,4 +161,21 @@ fn types_that_are_no_longer_registered_keep_the_hooks_of_the_code_that_stays() {
     game.swap_hooks::<Second>().unwrap();
     game.swap("game", without).unwrap();
     assert_eq!(game.spawned(), ["first"]);
+}
+
+#[test]
+fn other_constructors_of_required_components_rebuild_the_world_once() {
+    let swap = |game: &mut Game, required: u64| {
+        let mut description = describe(with);
+        description.types[0].required = required;
+        let world = game.world.id();
+        game.swap_description("game", description, with).unwrap();
+        game.world.id() != world
+    };
+    let mut game = Game::with(with);
+    game.spawned();
+    let rebuilt = [0, 7, 7, 8, 8].map(|required| swap(&mut game, required));
+    assert_eq!(rebuilt, [false, true, false, true, false]);
+    let mut all = game.world.query::<&Hooked>();
+    assert_eq!(all.iter(&game.world).count(), 1);
 }
