@@ -122,6 +122,24 @@ fn a_new_version_that_crashes_gives_way_to_the_one_before() {
 }
 
 #[test]
+fn nothing_is_lost_when_a_new_version_crashes_in_its_first_frame() {
+    let scratch = Scratch::take();
+    // No checkpoint but the one that is made for the swap.
+    let config = scratch.policies("checkpoint_every: 0.0");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["2000"]);
+    let (crates, counter) = (inventory(&engine), engine.number("counter"));
+    let before = engine.dump().engine;
+    scratch.edit(LIB, FIRST_LINE, &crashing("true"));
+    let after = engine.next_host(&before);
+    let restart = after.restart.expect("it was restarted");
+    assert!(restart.checkpoint.is_some(), "{restart:?}");
+    assert_eq!(inventory(&engine), crates);
+    assert!(engine.number("counter") > counter);
+    assert!(engine.finish().success());
+}
+
+#[test]
 fn an_old_version_that_crashes_runs_again() {
     let scratch = Scratch::take();
     let config = scratch.policies("checkpoint_every: 0.1, rollback_within: 0.0");

@@ -269,8 +269,24 @@ fn a_session_in_a_tiny_terminal_works() {
 }
 
 #[test]
+fn the_death_of_the_host_is_shown_and_another_goes_on() {
+    let scratch = Scratch::take();
+    let mut session = Session::start(&scratch, 140, 40);
+    session.wait_for("tiny game, answer 1");
+    let host = session.dump().engine.host_pid.expect("the host runs");
+    process::signal(host, libc::SIGKILL);
+    session.wait_for("the host died of SIGKILL; the game goes on from");
+    session.wait_for("restarted ");
+    session.wait_for("tiny game, answer 1");
+    assert_ne!(session.dump().engine.host_pid, Some(host));
+    session.quit();
+}
+
+#[test]
 fn the_death_of_the_host_is_shown_and_r_starts_another() {
     let scratch = Scratch::take();
+    let config = scratch.policies("on_crash: Wait");
+    scratch.save("assets/engine.ron", &scratch.read(&config));
     let mut session = Session::start(&scratch, 140, 40);
     session.wait_for("tiny game, answer 1");
     let host = session.dump().engine.host_pid.expect("the host runs");

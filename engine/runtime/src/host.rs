@@ -110,7 +110,7 @@ pub struct Host {
     /// Versions that were reported as failed.
     failed: HashSet<u32>,
     checkpoints: Option<Checkpoints>,
-    /// A version that waits for the frame after the one that made a checkpoint for it.
+    /// A version that waits until the checkpoint that was made for it is on the disk.
     next_version: Option<ReadyVersion>,
     /// Rollbacks whose state is being read.
     restoring: Vec<(u32, Reloaded)>,
@@ -348,14 +348,16 @@ impl Host {
             self.handle(message);
         }
         self.dispatch_jobs();
-        if let Some(ready) = self.next_version.take() {
+        if self.may_swap()
+            && let Some(ready) = self.next_version.take()
+        {
             self.swap(ready);
         }
         while self.next_version.is_none()
             && let Ok(ready) = self.ready_versions.try_recv()
         {
             // What the running version leaves is kept first, and the swap gets a frame of
-            // its own.
+            // its own, once that is on the disk.
             let key = ready.prepared.key;
             if self.checkpoint(Reason::Swap, Some(key.id)) {
                 self.next_version = Some(ready);
@@ -391,7 +393,7 @@ impl Host {
         let is_due = |checkpoints: &Checkpoints| {
             !checkpoints.every.is_zero() && checkpoints.last.elapsed() >= checkpoints.every
         };
-        if self.checkpoints.as_ref().is_some_and(is_due) {
+        if self.next_version.is_none() && self.checkpoints.as_ref().is_some_and(is_due) {
             self.checkpoint(Reason::Interval, None);
         }
         if self.last_housekeeping.elapsed() >= HOUSEKEEPING {

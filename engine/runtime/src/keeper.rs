@@ -74,6 +74,8 @@ pub(crate) struct Keeper {
     pub(crate) config: CheckpointConfig,
     pub(crate) requests: Receiver<KeeperRequest>,
     pub(crate) read: Sender<ReadBack>,
+    /// Versions before which a checkpoint has been written, or could not be.
+    pub(crate) written: Sender<u32>,
     pub(crate) board: Arc<Board>,
     pub(crate) outbox: Outbox,
 }
@@ -129,6 +131,9 @@ impl Keeper {
                         Err(error) => self
                             .outbox
                             .error(format!("a checkpoint could not be written: {error}")),
+                    }
+                    if let Some(version) = before {
+                        let _ = self.written.send(version);
                     }
                 }
                 KeeperRequest::Read { before } => {

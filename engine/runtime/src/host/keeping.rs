@@ -22,6 +22,8 @@ use crate::{panic, scene};
 pub(super) struct Checkpoints {
     pub(super) requests: Sender<KeeperRequest>,
     pub(super) read: Receiver<ReadBack>,
+    /// Versions before which a checkpoint is on the disk.
+    written: Receiver<u32>,
     pub(super) every: Duration,
     pub(super) last: Instant,
     pub(super) resume: Resume,
@@ -38,9 +40,11 @@ impl Checkpoints {
     ) -> (Self, Keeper) {
         let (requests, to_keeper) = bounded(CAPTURES);
         let (read, from_keeper) = unbounded();
+        let (to_frames, written) = unbounded();
         let checkpoints = Self {
             requests,
             read: from_keeper,
+            written,
             every: config.every,
             last: Instant::now(),
             resume: match config.resume {
@@ -53,6 +57,7 @@ impl Checkpoints {
             config,
             requests: to_keeper,
             read,
+            written: to_frames,
             board: board.clone(),
             outbox: outbox.clone(),
         };
@@ -73,7 +78,25 @@ pub(super) enum Resume {
 /// Captures that may wait to be written; when they do, the next one is left out.
 const CAPTURES: usize = 2;
 
+/// How long a version waits for the checkpoint of what it replaces to be on the disk.
+const LONGEST_WRITE: Duration = Duration::from_millis(250);
+
 impl Host {
+    /// Whether the version that waits may get in: the checkpoint that was made for it is on
+    /// the disk, so that nothing is lost should it crash at once. A slow disk does not keep it
+    /// out for long.
+    pub(super) fn may_swap(&self) -> bool {
+        let (Some(ready), Some(checkpoints)) = (&self.next_version, &self.checkpoints) else {
+            return true;
+        };
+        let key = ready.prepared.key;
+        let is_written = checkpoints
+            .written
+            .try_iter()
+            .any(|version| version == key.id);
+        is_written || checkpoints.last.elapsed() >= LONGEST_WRITE
+    }
+
     /// Does something to the world as a whole; the result is JSON.
     pub(super) fn act(&mut self, act: WorldAct) -> Result<String, String> {
         match act {
