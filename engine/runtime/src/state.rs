@@ -231,11 +231,10 @@ impl StateBook {
                 _ => false,
             })
         };
-        let owning = self.types.iter().filter(|(key, known)| {
-            // What reflection does not see, it cannot copy.
-            let complete = known.schema.parts_that_may_hold_code().is_empty();
-            known.schema.needs_drop && complete && !is_changing(key)
-        });
+        let owning = self
+            .types
+            .iter()
+            .filter(|(key, known)| is_copied(&known.schema) && !is_changing(key));
         owning
             .filter_map(|(key, _)| self.old_side(world, key))
             .collect()
@@ -530,6 +529,12 @@ pub fn live_counts(world: &World) -> HashMap<ComponentId, u64> {
         }
     }
     counts
+}
+
+/// Whether values that two worlds hold are copied rather than shared: they own something, and
+/// reflection sees all of it.
+pub(crate) fn is_copied(schema: &Schema) -> bool {
+    schema.needs_drop && schema.parts_that_may_hold_code().is_empty()
 }
 
 /// Names of entities whose text lies in the image: a `Name` made of a literal.

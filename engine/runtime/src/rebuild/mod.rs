@@ -16,7 +16,11 @@
 //! Neither hooks nor observers run for what is moved, required components are not made,
 //! and all of them work afterwards. What cannot move, because it belongs to one world,
 //! and is left unless the plan says otherwise: [`Observer`], `ObservedBy`, `Schedules`,
-//! `MessageRegistry`, [`HookTable`](engine_api::component_hooks::HookTable). Lost as well: hooks and requirements that were registered by hand
+//! `MessageRegistry`, [`HookTable`](engine_api::component_hooks::HookTable). An `Observer` that was
+//! in a world holds a system whose parameters were prepared for that world (component ids, matched
+//! archetypes); `System::initialize` refuses another one, and nothing takes that state out of a
+//! boxed system again. So it can neither move nor be copied, only be made anew by whoever made it.
+//! Lost as well: hooks and requirements that were registered by hand
 //! and not by `declare`, readers' view of `RemovedComponents`, and the world's id, so
 //! states of queries and systems have to be made anew (their `last_run` stays valid).
 //!

@@ -38,7 +38,7 @@ use crate::panic::{self, PanicReport};
 use crate::rebuild::{ColumnError, MakeColumn, RebuildError, RebuildPlan, Rebuilt, Treatment};
 use crate::registry::VersionKey;
 use crate::runner::{RunnableSystem, VersionSystems};
-use crate::state::{Change, KeptType, StateBook};
+use crate::state::{Change, KeptType, StateBook, is_copied};
 use crate::swap::returning::{Returned, take_back};
 
 /// Systems and observers of a version that were not prepared for a world yet.
@@ -287,14 +287,25 @@ impl Entering<'_> {
         if !self.may_fail_late() {
             return Vec::new();
         }
-        let owning = book.owning(world, &self.changes).into_iter();
-        owning
-            .filter_map(|(component, side)| {
-                let stored = world.components().get_info(component)?.type_id()?;
-                let copy = Migration::by_rules(side.clone(), side, limbo);
-                Some((component, stored, RefCell::new(copy)))
-            })
-            .collect()
+        let staying = book.owning(world, &self.changes).into_iter();
+        let staying = staying.filter_map(|(component, side)| {
+            let stored = world.components().get_info(component)?.type_id()?;
+            Some((component, stored, side.clone(), side))
+        });
+        let moving = self.types.iter().zip(&self.changes);
+        let moving = moving.filter_map(|((new, _), change)| {
+            let Change::Moved(key) = change else {
+                return None;
+            };
+            let (component, old) = book.old_side(world, key)?;
+            let side = Side::of(new).filter(|_| is_copied(&old.schema))?;
+            Some((component, new.stored, old, side))
+        });
+        let copy = |(component, stored, old, new)| {
+            let copy = Migration::by_rules(old, new, limbo);
+            (component, stored, RefCell::new(copy))
+        };
+        staying.chain(moving).map(copy).collect()
     }
 
     /// Prepares this version and the other modules for the new world.

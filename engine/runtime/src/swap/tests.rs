@@ -814,6 +814,42 @@ mod hooks {
         assert_eq!(game.swap("game", second), Ok(Some(1)), "the way is free");
     }
 
+    #[derive(Resource, Reflect, Default)]
+    #[reflect(Default)]
+    #[type_path = "game"]
+    struct Memoir(Vec<String>);
+
+    /// The same as other code knows it, under another identity.
+    mod moved {
+        use super::*;
+
+        #[derive(Resource, Reflect, Default)]
+        #[reflect(Default)]
+        #[type_path = "game"]
+        pub struct Memoir(Vec<String>);
+
+        pub fn refuses(m: &mut ModuleBuilder) {
+            types(m)
+                .resource::<Memoir>()
+                .on_load(|world: &mut World, _: Option<Unloaded>| {
+                    world.resource_mut::<Memoir>().0[0] = "never happened".to_owned();
+                    Err::<(), _>("not today")
+                });
+        }
+    }
+
+    #[test]
+    fn values_that_move_to_another_identity_are_put_back_as_well() {
+        let mut game = Game::with(|m| {
+            types(m).resource::<Memoir>();
+        });
+        let mine = vec!["mine".to_owned()];
+        game.world.insert_resource(Memoir(mine.clone()));
+        let error = game.swap("game", moved::refuses).unwrap_err();
+        assert_eq!(error, "its `on_load` failed: not today");
+        assert_eq!(game.world.resource::<Memoir>().0, mine);
+    }
+
     #[test]
     fn a_version_that_cannot_be_unloaded_stays() {
         let mut game = Game::with(cannot_leave);

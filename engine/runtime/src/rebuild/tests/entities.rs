@@ -463,3 +463,18 @@ fn summary_ticks_say_what_changed() {
         assert!(summary.is_newer_than(last_run, now), "{entity}");
     }
 }
+
+/// Why observers are left. When this no longer panics, they can be carried over.
+#[test]
+#[should_panic(expected = "System built with a different world")]
+fn an_observer_belongs_to_the_world_it_was_in() {
+    #[derive(Event)]
+    struct Ping;
+    let mut old = World::new();
+    let entity = old.add_observer(|_: On<Ping>| {}).id();
+    old.flush();
+    let observer = old.entity_mut(entity).take::<Observer>();
+    let mut new = World::new();
+    new.spawn(observer.expect("it is there"));
+    new.flush();
+}
