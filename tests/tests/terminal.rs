@@ -271,7 +271,7 @@ fn a_session_in_a_tiny_terminal_works() {
 #[test]
 fn the_death_of_the_host_is_shown_and_another_goes_on() {
     let scratch = Scratch::take();
-    let mut session = Session::start(&scratch, 140, 40);
+    let session = Session::start(&scratch, 140, 40);
     session.wait_for("tiny game, answer 1");
     let host = session.dump().engine.host_pid.expect("the host runs");
     process::signal(host, libc::SIGKILL);
