@@ -4,7 +4,8 @@
 //! first one that does not fit is an error, and the world is as it was. Then the game's
 //! entities are replaced.
 //!
-//! Entities get new ids, and whatever refers to an entity in a registered value follows:
+//! Entities keep their ids where those are free (in a new world, nearly all; see [`ids`]) and get
+//! new ones otherwise, and whatever refers to an entity in a registered value follows:
 //! [`Entity`] fields wherever they are, parents and children, limbo. A reference to an
 //! entity that did not exist any more becomes [`Entity::PLACEHOLDER`], since its id may
 //! belong to another one now. References inside of types that are serialised as a whole
@@ -17,6 +18,7 @@
 //! gone with their entities.
 
 mod buffer;
+mod ids;
 mod make;
 mod matching;
 mod put;
@@ -32,7 +34,8 @@ use engine_api::migration::MigrationRegistration;
 use super::{Checkpoint, SavedKind, SavedLimbo};
 use crate::state::StateBook;
 
-use make::{Ids, Maker};
+use ids::Ids;
+use make::Maker;
 use matching::{chains, running_types};
 
 pub(crate) use buffer::Buffer;
@@ -144,7 +147,7 @@ pub(crate) fn restore_scope(
     let start = Instant::now();
     let running = running_types(world, book);
     let chains = chains(&running, checkpoint, migrations)?;
-    let ids = Ids::allocate(world, checkpoint)?;
+    let ids = Ids::allocate(world, checkpoint, scope)?;
     let allocated = ids.new.clone();
     match Maker::new(world, &running, checkpoint, ids, chains, scope).make() {
         Ok(made) => {

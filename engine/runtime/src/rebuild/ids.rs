@@ -11,7 +11,7 @@ use engine_api::bevy_ecs::entity::{Entity, EntityAllocator};
 use super::hollow::ALLOCATOR_BUFFER;
 
 /// How many ids an allocator has ever given out. Only its debug text tells.
-pub(super) fn total(allocator: &EntityAllocator) -> Option<u32> {
+pub(crate) fn total(allocator: &EntityAllocator) -> Option<u32> {
     let text = format!("{allocator:?}");
     let (_, rest) = text.split_once("total_indices: ")?;
     let end = rest

@@ -56,6 +56,7 @@ use self::fill::{Block, Cells, Filler};
 use self::forget::Owned;
 use self::hollow::Spawner;
 pub(crate) use self::hollow::{bare_copy, with_hooks_alone};
+pub(crate) use self::ids::total;
 pub(crate) use self::parts::part_mut;
 use self::parts::set_tick;
 pub use self::plan::{MakeColumn, Treatment};

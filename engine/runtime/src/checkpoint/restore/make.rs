@@ -10,6 +10,7 @@ use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::schema::{Schema, Shape};
 
 use super::buffer::Buffer;
+use super::ids::Ids;
 use super::matching::{Chains, Running, matches, was_called};
 use super::{Made, NewColumn, NewValue, RestoreError, RestoreReport, Scope, damaged};
 use crate::checkpoint::plain::{self, Plain};
@@ -17,42 +18,6 @@ use crate::checkpoint::{Checkpoint, SavedColumn, SavedKind, SavedLimbo, SavedVal
 use crate::data::{Data, Fitter};
 use crate::migrate::written;
 use crate::panic;
-
-/// New ids for the entities of a checkpoint.
-pub(super) struct Ids {
-    /// By the bits of the old ones.
-    map: HashMap<u64, Entity>,
-    pub(super) new: Vec<Entity>,
-}
-
-impl Ids {
-    /// The order of the entities stays as it was.
-    pub(super) fn allocate(
-        world: &mut World,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self, RestoreError> {
-        let all = checkpoint.blocks.iter().flat_map(|block| &block.entities);
-        let old: Option<Vec<Entity>> = all.map(|bits| Entity::try_from_bits(*bits)).collect();
-        let mut old = old.ok_or_else(|| damaged("an entity id is none"))?;
-        old.sort_by_key(|entity| entity.index_u32());
-        if old
-            .windows(2)
-            .any(|two| two[0].index_u32() == two[1].index_u32())
-        {
-            return Err(damaged("an entity is there twice"));
-        }
-        let mut new: Vec<Entity> = world
-            .entity_allocator()
-            .alloc_many(old.len() as u32)
-            .collect();
-        new.sort_by_key(|entity| entity.index_u32());
-        let map = old.iter().map(|old| old.to_bits()).zip(new.iter().copied());
-        Ok(Self {
-            map: map.collect(),
-            new,
-        })
-    }
-}
 
 /// Makes the values.
 pub(super) struct Maker<'a> {
