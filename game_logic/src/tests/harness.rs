@@ -75,6 +75,8 @@ impl Harness {
             let sorted = sort_systems(now.into_iter().map(|(_, system)| system).collect()).unwrap();
             harness_stages.push((stage, sorted));
         }
+        // What readers of messages remember by.
+        engine_api::message::declare(&mut world);
         let known = world.components().len();
         let stages = harness_stages
             .into_iter()
