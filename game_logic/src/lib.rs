@@ -140,10 +140,10 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .observe(swarm::split)
         .observe(effects::burst)
         .observe(pickups::drop_pickup)
-        .observe(player::take_hit)
         .observe(player::end_game)
         .observe(effects::explode)
-        .observe(waves::announce_wave);
+        .observe(waves::announce_wave)
+        .entity_observer(player::take_hit);
 
     // By name, from the inspector: `call game_logic spawn_drones 500`.
     m.function("damage", calls::damage)

@@ -66,6 +66,52 @@ fn a_save_changes_behaviour_and_the_world_survives() {
     assert!(engine.finish().success());
 }
 
+#[test]
+fn an_attached_observer_runs_its_new_body_for_entities_it_was_attached_to_before() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.call("spawn", &["5"]);
+    assert_eq!(engine.call("attach", &[]), 5);
+    engine.call("spawn", &["2"]);
+    assert_eq!(engine.number("poke"), 5, "those that have it");
+
+    let body = "counter.poked += 1;";
+    engine.apply(LIB, body, "counter.poked += 10;");
+    assert_eq!(engine.number("poke"), 50, "the new body, once each");
+    // The next one needs a new world.
+    let reload = engine.apply(
+        LIB,
+        "    poked: u64,\n}",
+        "    poked: u64,\n    later: u32,\n}",
+    );
+    assert_eq!(reload.to, Some(3), "{reload:#?}");
+    assert_eq!(engine.number("poke"), 50);
+
+    // Without it nothing is lost, and something is said.
+    let place = engine.log.len();
+    engine.apply(
+        LIB,
+        ".observe(burn_observed)\n        .entity_observer(poked);",
+        ".observe(burn_observed);",
+    );
+    let lint = "[WARN] Module 'game_logic': `game_logic::poked` is attached to 5 entities and \
+                registered by no module";
+    engine.log.wait(place, lint, |line| line.starts_with(lint));
+    assert_eq!(engine.number("poke"), 0);
+    let back = ".observe(burn_observed)\n        .entity_observer(poked);";
+    engine.apply(LIB, ".observe(burn_observed);", back);
+    assert_eq!(engine.number("poke"), 50, "back, where it was");
+    engine.wait("that the old versions go", |status| {
+        let versions = &status.modules[0].versions;
+        let unloaded = |state| state == VersionState::Unloaded || state == VersionState::Active;
+        versions
+            .iter()
+            .all(|version| unloaded(version.state))
+            .then_some(())
+    });
+    assert!(engine.finish().success());
+}
+
 /// How an edit shows.
 enum Effect {
     /// A call gives this JSON.

@@ -37,6 +37,7 @@
 //! | [`module`](mod@module) | [`ModuleBuilder`](module::ModuleBuilder) and the description it collects |
 //! | [`system`] | turning functions and tuples into systems with order and conditions |
 //! | [`observer`] | observers that the engine can gate, count and remove |
+//! | [`attach`] | observers that entities have by name |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`migration`] | written migrations between types |
@@ -57,6 +58,7 @@ extern crate self as engine_api;
 
 pub mod abi;
 pub mod asset;
+pub mod attach;
 pub mod component_hooks;
 pub mod function;
 pub mod hook;

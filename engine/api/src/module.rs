@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use bevy_ecs::component::Component;
-use bevy_ecs::event::{Event, EventPattern};
+use bevy_ecs::event::{EntityEvent, Event, EventPattern};
 use bevy_ecs::message::Message;
 use bevy_ecs::resource::Resource;
 use bevy_ecs::system::IntoObserverSystem;
@@ -13,6 +13,7 @@ use bevy_ecs::world::{FromWorld, World};
 use bevy_reflect::{FromReflect, GetTypeRegistration, PartialReflect, Reflect, TypePath, Typed};
 
 use crate::asset::AssetRegistration;
+use crate::attach;
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
@@ -215,13 +216,41 @@ impl ModuleBuilder {
         I: IntoObserverSystem<E, M>,
         I::System: Sync,
     {
-        let others = self.description.observers.iter();
-        let name = type_name::<I>();
-        let occurrence = 1 + others.filter(|other| other.name == name).count();
+        let occurrence = self.occurrence_of_observer(type_name::<I>());
         self.description
             .observers
             .push(ObserverRegistration::new(observer, occurrence));
         self
+    }
+
+    /// An observer that hears events of those entities alone that it is attached to
+    /// (`commands.entity(e).attach(observer)`). Each event of its type costs a look at the
+    /// entity's component, whether it is attached or not. See [`crate::attach`].
+    ///
+    /// Closures and function pointers are refused: entities know it by its path.
+    pub fn entity_observer<E, M, I>(&mut self, observer: I) -> &mut Self
+    where
+        E: EventPattern<Event: EntityEvent>,
+        I: IntoObserverSystem<E, M>,
+        I::System: Sync,
+    {
+        let name = type_name::<I>();
+        let mut others = self.description.observers.iter();
+        if others.any(|other| other.attachable && other.name == name) {
+            let error = format!("`{name}` is registered twice; remove one `entity_observer`");
+            return self.check(Err(error));
+        }
+        let occurrence = self.occurrence_of_observer(name);
+        self.description
+            .observers
+            .push(ObserverRegistration::attachable(observer, occurrence));
+        self.check(attach::check_path(name))
+    }
+
+    /// Which observer of this name the next one is, from 1.
+    fn occurrence_of_observer(&self, name: &str) -> usize {
+        let others = self.description.observers.iter();
+        1 + others.filter(|other| other.name == name).count()
     }
 
     /// A function that can be called by name. See [`crate::function`].

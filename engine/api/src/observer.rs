@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bevy_ecs::change_detection::{CheckChangeTicks, Tick};
 use bevy_ecs::entity::Entity;
-use bevy_ecs::event::EventPattern;
+use bevy_ecs::event::{EntityEvent, EventPattern};
 use bevy_ecs::observer::{Observer, On};
 use bevy_ecs::system::{
     IntoObserverSystem, ObserverSystem, RunSystemError, System, SystemAccess, SystemIn,
@@ -21,6 +21,7 @@ use bevy_ecs::utils::prelude::DebugName;
 use bevy_ecs::world::unsafe_world_cell::UnsafeWorldCell;
 use bevy_ecs::world::{DeferredWorld, World};
 
+use crate::attach::ForAttached;
 use crate::function::panic_message;
 use crate::keep;
 use crate::system::keep_name;
@@ -41,6 +42,9 @@ pub type SpawnObserver = Box<dyn FnOnce(&mut World, Arc<dyn CallGate>) -> Entity
 pub struct ObserverRegistration {
     /// Path of the function.
     pub name: String,
+    /// Whether it hears events of those entities alone that it is attached to; see
+    /// [`crate::attach`].
+    pub attachable: bool,
     /// Spawns the observer's entity; every call of it goes through the gate.
     pub spawn: SpawnObserver,
 }
@@ -55,21 +59,47 @@ impl ObserverRegistration {
         I::System: Sync,
     {
         let system = IntoObserverSystem::into_system(observer);
+        let name = type_name::<I>();
         Self {
-            name: type_name::<I>().to_owned(),
+            name: name.to_owned(),
+            attachable: false,
             spawn: Box::new(move |world, gate| {
-                let gated = Gated {
-                    system,
-                    gate,
-                    failed: false,
-                };
-                // Spawning initialises the system.
-                keep::naming(&keep_name(type_name::<I>(), occurrence), || {
-                    world.spawn(Observer::new::<E, _, _>(gated)).id()
-                })
+                spawn::<E, _>(world, name, occurrence, Gated::new(system, gate))
             }),
         }
     }
+
+    /// Describes an `observer` that entities are attached to.
+    pub(crate) fn attachable<E, M, I>(observer: I, occurrence: usize) -> Self
+    where
+        E: EventPattern<Event: EntityEvent>,
+        I: IntoObserverSystem<E, M>,
+        I::System: Sync,
+    {
+        let system = IntoObserverSystem::into_system(observer);
+        let name = type_name::<I>();
+        Self {
+            name: name.to_owned(),
+            attachable: true,
+            spawn: Box::new(move |world, gate| {
+                // What is not for its entities does not come to the gate.
+                let observer = ForAttached::new(Gated::new(system, gate), name);
+                spawn::<E, _>(world, name, occurrence, observer)
+            }),
+        }
+    }
+}
+
+/// Spawns an observer's entity, which initialises its system.
+fn spawn<E: EventPattern, S: ObserverSystem<E> + Sync>(
+    world: &mut World,
+    name: &str,
+    occurrence: usize,
+    observer: S,
+) -> Entity {
+    keep::naming(&keep_name(name, occurrence), || {
+        world.spawn(Observer::new::<E, _, _>(observer)).id()
+    })
 }
 
 /// A system that runs only when its gate lets it.
@@ -78,6 +108,16 @@ struct Gated<S> {
     gate: Arc<dyn CallGate>,
     /// It panicked: what it queued before must not reach the world.
     failed: bool,
+}
+
+impl<S> Gated<S> {
+    fn new(system: S, gate: Arc<dyn CallGate>) -> Self {
+        Self {
+            system,
+            gate,
+            failed: false,
+        }
+    }
 }
 
 impl<S: System<Out = ()>> System for Gated<S> {

@@ -18,6 +18,7 @@ pub use bevy_reflect::prelude::{
     FromReflect, PartialReflect, Reflect, ReflectDefault, ReflectFromReflect, TypePath,
 };
 
+pub use crate::attach::{Attach, Attached};
 pub use crate::hook::{Reload, Unloaded};
 pub use crate::input::{Input, Key, MouseButton};
 pub use crate::job::{Job, JobFailed, JobId, Jobs};

@@ -447,6 +447,7 @@ impl Host {
                 migration,
                 migrated,
                 misfits,
+                unheard,
                 lost_observers,
             }) => {
                 report.migrate_ms = migration.as_secs_f64() * 1000.0;
@@ -455,10 +456,10 @@ impl Host {
                     self.outbox.warn(format!(
                         "Module '{module}': {lost_observers} observers that systems added did not \
                          get into the world with the new types; register observers with \
-                         `m.observe`"
+                         `m.observe`, or with `m.entity_observer` and attach them"
                     ));
                 }
-                for misfit in misfits {
+                for misfit in misfits.into_iter().chain(unheard) {
                     self.outbox.warn(format!("Module '{module}': {misfit}"));
                 }
                 for migrated in migrated {

@@ -8,6 +8,7 @@ use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use engine_api::attach::{self, Attached};
 use engine_api::bevy_ecs::component::{ComponentCloneBehavior, ComponentId, ComponentInfo};
 use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::hierarchy::{ChildOf, Children};
@@ -103,9 +104,13 @@ pub(crate) enum Change {
 impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
-        // The names of kept values are saved and restored like their values, and so is
-        // what readers have heard.
-        let own = [StateType::component::<KeepKey>(), message::position_type()];
+        // The names of kept values are saved and restored like their values, and so are what
+        // readers have heard and the observers of entities.
+        let own = [
+            StateType::component::<KeepKey>(),
+            message::position_type(),
+            StateType::component::<Attached>(),
+        ];
         let known = own.map(|state| {
             let known = KnownType {
                 stored: state.stored,
@@ -560,6 +565,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Viewport>();
     world.register_component::<JobBoard>();
     world.register_component::<HookTable>();
+    attach::declare(world);
     keep::declare(world);
     message::declare(world);
     shared::declare(world);

@@ -3,6 +3,7 @@
 //! Everything that can fail (schemas that do not fit, a panic while systems are
 //! prepared) comes first and is undone; then everything is put into place at once.
 
+mod attached;
 mod entering;
 mod returning;
 
@@ -56,6 +57,8 @@ pub struct ActiveModule {
     pub key: VersionKey,
     systems: VersionSystems,
     observers: Vec<(Entity, Arc<ObserverGate>)>,
+    /// Paths of the observers that can be attached to entities.
+    attachable: Vec<String>,
     component_hooks: VersionHooks,
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
@@ -109,6 +112,8 @@ pub struct Swapped {
     pub migrated: Vec<MigrationReport>,
     /// Why values stay in limbo whose type is registered now.
     pub misfits: Vec<String>,
+    /// What is attached to entities and no active version registers, in words.
+    pub unheard: Vec<String>,
     /// Observers that systems had added (`entity.observe`) and that could not be taken into
     /// a new world.
     pub lost_observers: usize,
@@ -232,6 +237,8 @@ impl ActiveModules {
             unloaded,
             faults: self.observer_faults.clone(),
         };
+        let attachable = observers.iter().filter(|observer| observer.attachable);
+        let attachable = attachable.map(|observer| observer.name.clone()).collect();
         let offer = (systems, observers);
         let entered = if needs_rebuild {
             entering.rebuild(offer, &self.modules, world, book)
@@ -261,6 +268,7 @@ impl ActiveModules {
             key,
             systems: runnable.systems,
             observers: runnable.observers,
+            attachable,
             component_hooks,
             end_frame: end_frame.collect(),
             build,
@@ -274,6 +282,8 @@ impl ActiveModules {
         let previous = registry.activate(&active.name, key, &functions, first_function);
         let mut retired = Retired::of(types, functions);
         self.put_in(active, previous, &mut retired, world, registry);
+        self.publish_attachable(world);
+        let unheard = self.unheard(world);
         Ok(Swapped {
             previous,
             retired,
@@ -281,6 +291,7 @@ impl ActiveModules {
             migration,
             migrated,
             misfits,
+            unheard,
             lost_observers,
         })
     }

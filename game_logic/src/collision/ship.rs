@@ -12,9 +12,9 @@ pub fn drones_hit_ship(
     mut commands: Commands,
     tuning: Res<Tuning>,
     grid: Res<Grid>,
-    ship: Single<(&Ship, &Position)>,
+    ship: Single<(Entity, &Ship, &Position)>,
 ) {
-    let (ship, position) = ship.into_inner();
+    let (entity, ship, position) = ship.into_inner();
     if ship.grace > 0.0 {
         return;
     }
@@ -24,6 +24,6 @@ pub fn drones_hit_ship(
         false
     });
     if touched {
-        commands.trigger(ShipHit);
+        commands.trigger(ShipHit { ship: entity });
     }
 }

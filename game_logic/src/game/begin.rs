@@ -5,7 +5,7 @@ use engine_api::prelude::*;
 use crate::effects::Banner;
 use crate::game::{Game, Score};
 use crate::motion::{Position, Velocity};
-use crate::player::{Helm, Ship};
+use crate::player::{Helm, Ship, take_hit};
 use crate::random::Rng;
 use crate::tuning::Tuning;
 use crate::waves::WaveProgress;
@@ -38,7 +38,7 @@ pub fn begin_game(
         best: score.best.max(score.points),
         ..Score::default()
     };
-    commands.spawn((
+    let ship = (
         Ship {
             shields: tuning.ship.shields,
             grace: tuning.ship.grace,
@@ -51,6 +51,7 @@ pub fn begin_game(
         },
         Position::default(),
         Velocity::default(),
-    ));
+    );
+    commands.spawn(ship).attach(take_hit);
     log::info!("game {} begins with seed {seed}", game.number);
 }

@@ -11,9 +11,13 @@ use crate::render::Camera;
 use crate::tuning::Tuning;
 use crate::weapons::{Blast, Gun};
 
-/// A drone reached the ship.
-#[derive(Event, TypePath, Clone, Debug)]
-pub struct ShipHit;
+/// A drone reached the ship. An event of one entity: whoever is attached to it hears.
+#[derive(EntityEvent, TypePath, Clone, Debug)]
+pub struct ShipHit {
+    /// The ship.
+    #[event_target]
+    pub ship: Entity,
+}
 
 /// The ship is gone.
 #[derive(Event, TypePath, Clone, Debug)]
@@ -22,15 +26,22 @@ pub struct ShipLost {
     pub at: Vec2,
 }
 
-/// Observer: a shield and a gun go, the swarm is thrown back; without a shield that was it.
+/// Observer of the ship: a shield and a gun go, the swarm is thrown back; without a shield that
+/// was it.
+///
+/// It is registered with `m.entity_observer`, and [`begin_game`](crate::game::begin_game) attaches
+/// it to the ship. What the ship has of it is its name, so the ship that flies now is hit by your
+/// new code.
 pub fn take_hit(
-    _hit: On<ShipHit>,
+    hit: On<ShipHit>,
     mut commands: Commands,
     tuning: Res<Tuning>,
     mut camera: ResMut<Camera>,
-    ship: Single<(Entity, &mut Ship, &mut Gun, &Position)>,
+    mut ships: Query<(&mut Ship, &mut Gun, &Position)>,
 ) {
-    let (entity, mut ship, mut gun, position) = ship.into_inner();
+    let Ok((mut ship, mut gun, position)) = ships.get_mut(hit.ship) else {
+        return;
+    };
     camera.shake = tuning.effects.shake;
     ship.shields -= 1;
     gun.level = gun.level.saturating_sub(1).max(1);
@@ -38,7 +49,7 @@ pub fn take_hit(
     // The same wave as the nova's, only smaller: it gives the player room.
     commands.spawn((Blast::rescue(&tuning.nova), *position));
     if ship.shields < 0 {
-        commands.entity(entity).despawn();
+        commands.entity(hit.ship).despawn();
         commands.trigger(ShipLost { at: position.0 });
     }
 }

@@ -35,6 +35,7 @@ pub struct Counter {
     observed: u64,
     heard: u64,
     removed: u64,
+    poked: u64,
 }
 
 /// Armed by a test, blows up in the next frame.
@@ -65,6 +66,12 @@ pub struct Tuning {
 #[derive(Event, TypePath)]
 pub struct Ticked;
 
+/// Something that one entity's observers hear of.
+#[derive(EntityEvent, TypePath)]
+pub struct Poked {
+    entity: Entity,
+}
+
 /// Something that systems read.
 #[derive(Message, Reflect)]
 pub struct Heard {
@@ -87,6 +94,11 @@ fn ticked(_: On<Ticked>, mut counter: ResMut<Counter>) {
 
 fn removed(_: On<Remove<Crate>>, mut counter: ResMut<Counter>) {
     counter.removed += 1;
+}
+
+/// Attached to crates by `attach`.
+fn poked(_: On<Poked>, mut counter: ResMut<Counter>) {
+    counter.poked += 1;
 }
 
 fn burn(mut fuse: ResMut<Fuse>) {
@@ -171,6 +183,25 @@ fn despawn_all(world: &mut World) -> u32 {
     crates.len() as u32
 }
 
+/// Attaches an observer to every crate there is.
+fn attach(world: &mut World) -> u32 {
+    let crates: Vec<Entity> = world.query_filtered::<Entity, With<Crate>>().iter(world).collect();
+    for entity in &crates {
+        world.entity_mut(*entity).attach(poked);
+    }
+    crates.len() as u32
+}
+
+/// Pokes every crate; what their observers made of that.
+fn poke(world: &mut World) -> u64 {
+    let crates: Vec<Entity> = world.query_filtered::<Entity, With<Crate>>().iter(world).collect();
+    let before = world.resource::<Counter>().poked;
+    for entity in crates {
+        world.trigger(Poked { entity });
+    }
+    world.resource::<Counter>().poked - before
+}
+
 /// Every crate with its entity and all it owns.
 fn inventory(world: &mut World) -> String {
     let mut lines: Vec<String> = world
@@ -237,13 +268,15 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .resource::<Fuse>()
         .message::<Heard>()
         .event::<Ticked>()
+        .event::<Poked>()
         .asset_checked::<Tuning>("tuning.ron", check)
         .shared_state::<Totals>()
         .systems(Update, (count, listen, burn, drive, total))
         .systems(Render, draw)
         .observe(ticked)
         .observe(removed)
-        .observe(burn_observed);
+        .observe(burn_observed)
+        .entity_observer(poked);
     m.function("answer", answer)
         .function("wait_for", wait_for)
         .function("counter", counter)
@@ -254,6 +287,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("words", words)
         .function("spawn", spawn)
         .function("despawn_all", despawn_all)
+        .function("attach", attach)
+        .function("poke", poke)
         .function("inventory", inventory)
         .function("speeds", speeds)
         .function("arm", arm)

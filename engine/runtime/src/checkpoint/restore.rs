@@ -15,7 +15,7 @@
 //! holds what there was after that. Change detection sees everything as added and changed.
 //! Message queues come back as they were; readers begin anew, and so may see a message of
 //! the last two frames a second time. Observers of single entities (`entity.observe`) are
-//! gone with their entities.
+//! gone with their entities; those that they have by name ([`engine_api::attach`]) come back.
 
 mod buffer;
 mod ids;

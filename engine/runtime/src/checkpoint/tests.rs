@@ -663,3 +663,28 @@ fn measure() {
         );
     }
 }
+
+#[test]
+fn observers_that_entities_have_come_back_with_them() {
+    #[derive(EntityEvent)]
+    struct Hurt(Entity);
+    fn on_hurt(_: On<Hurt>) {}
+    fn armed(m: &mut ModuleBuilder) {
+        m.component::<Position>().entity_observer(on_hurt);
+    }
+    let mut before = Game::new(armed);
+    before.world.spawn(Name::new("Ship")).attach(on_hurt);
+    before.world.spawn(Name::new("Gun"));
+    let checkpoint = before.save();
+    assert_eq!(checkpoint.lost, []);
+    let mut game = Game::new(armed);
+    let report = game.load(&checkpoint).unwrap();
+    assert_eq!(report.unknown, Vec::<String>::new());
+    let ship = named(&mut game.world, "Ship");
+    let old_ship = named(&mut before.world, "Ship");
+    let attached = game.world.get::<Attached>(ship);
+    assert_eq!(attached, before.world.get::<Attached>(old_ship));
+    assert_eq!(attached.unwrap().names().count(), 1);
+    let gun = named(&mut game.world, "Gun");
+    assert_eq!(game.world.get::<Attached>(gun), None);
+}

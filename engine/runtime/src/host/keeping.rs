@@ -281,6 +281,9 @@ impl Host {
                 report.unknown.join(", ")
             ));
         }
+        for unheard in self.modules.unheard(&self.world) {
+            self.outbox.warn(unheard);
+        }
         Ok(format!(
             "{} entities, {} resources",
             report.entities, report.resources

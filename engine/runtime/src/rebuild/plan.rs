@@ -4,6 +4,7 @@ use std::alloc::Layout;
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 
+use engine_api::attach::Attachable;
 use engine_api::bevy_ecs::archetype::Archetype;
 use engine_api::bevy_ecs::component::{Component, ComponentId, ComponentInfo, StorageType};
 use engine_api::bevy_ecs::entity::Entity;
@@ -207,13 +208,15 @@ fn default_way(info: &ComponentInfo) -> Way {
     if type_id == TypeId::of::<DefaultQueryFilters>() {
         return Way::Filters;
     }
-    // What they hold belongs to one world: systems, ids of components, places by them.
+    // What they hold belongs to one world: systems, ids of components, places by them, and what
+    // the versions in it register.
     let bound = [
         TypeId::of::<Observer>(),
         TypeId::of::<ObservedBy>(),
         TypeId::of::<MessageRegistry>(),
         TypeId::of::<Schedules>(),
         TypeId::of::<HookTable>(),
+        TypeId::of::<Attachable>(),
     ];
     if bound.contains(&type_id) {
         Way::Leave

@@ -364,3 +364,24 @@ proptest! {
         let _ = load_into(&mut game, &SCENE[..at]);
     }
 }
+
+#[derive(EntityEvent)]
+struct Hurt(Entity);
+fn on_hurt(_: On<Hurt>) {}
+
+#[test]
+fn observers_that_entities_have_are_their_names() {
+    let mut game = Game::new(game);
+    game.world.spawn(Name::new("Ship")).attach(on_hurt);
+    let text = save_all(&game);
+    let expected = r#""engine_api::attach::Attached": (["engine_runtime::scene::tests::on_hurt"])"#;
+    assert!(text.contains(expected), "{text}");
+    load_into(&mut game, &text).unwrap();
+    assert_eq!(save_all(&game), text);
+    // Names that nobody has yet may be written by hand.
+    let by_hand = text.replace("on_hurt\"", "on_hurt\", \"game::on_end\"");
+    load_into(&mut game, &by_hand).unwrap();
+    let world = &mut game.world;
+    let attached = world.query::<&Attached>().single(world).unwrap();
+    assert!(attached.contains("game::on_end"));
+}

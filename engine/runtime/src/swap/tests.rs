@@ -10,6 +10,7 @@ use super::*;
 use crate::state;
 use crate::testing::{Build, describe, some_code};
 
+mod attached;
 mod component_hooks;
 
 #[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
@@ -152,6 +153,8 @@ struct Game {
     registry: Registry,
     modules: ActiveModules,
     faults: Vec<SystemFault>,
+    /// What the last swap said of attached observers.
+    unheard: Vec<String>,
 }
 
 impl Game {
@@ -171,6 +174,7 @@ impl Game {
             registry,
             modules,
             faults: Vec::new(),
+            unheard: Vec::new(),
         }
     }
 
@@ -210,7 +214,9 @@ impl Game {
             self.registry.reject(module, key);
         }
         assert_eq!(call::count_certainly(key.id), 0);
-        swapped.map(|swapped| swapped.previous.map(|key| key.number))
+        let swapped = swapped?;
+        self.unheard = swapped.unheard;
+        Ok(swapped.previous.map(|key| key.number))
     }
 
     fn frame(&mut self) -> Vec<String> {
