@@ -5,7 +5,10 @@
 //! it has for others goes into a bounded channel, and is dropped and counted when
 //! that is full.
 
+mod entering;
+mod faults;
 mod keeping;
+mod requests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -20,31 +23,26 @@ use engine_api::input::Input;
 use engine_api::module::Stage;
 use engine_api::state::StateKind;
 use engine_api::time::Time;
-use engine_api::value::Value;
 use engine_api::viewport::Viewport;
-use inspector_protocol::status::{
-    ComponentCount, LimboStatus, Problem, ReloadOutcome, Severity, WorldStatus,
-};
-use inspector_protocol::wire::MAX_FRAME;
+use inspector_protocol::status::{ComponentCount, LimboStatus, WorldStatus};
 
 use self::keeping::Checkpoints;
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
-use crate::backend::{Artifact, Backend};
+use crate::backend::Backend;
 use crate::call::CallId;
 use crate::checkpoint::Reason;
 use crate::easel::Easel;
 use crate::jobs::JobDesk;
 use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
-use crate::loader::{Drain, LoadOptions, Loader, LoaderRequest, ReadyVersion};
-use crate::registry::{EnteredCall, Registry, VersionKey};
-use crate::runner::SystemFault;
+use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
+use crate::registry::{Registry, VersionKey};
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
-use crate::swap::{ActiveModules, PreparedVersion, Swapped};
+use crate::swap::ActiveModules;
 use crate::telemetry::{Board, Observatory};
 use crate::workers::Workers;
-use crate::{call, convert, panic};
+use crate::{call, panic};
 
 pub use crate::keeper::{CheckpointConfig, ResumeFrom};
 pub use crate::outbox::Outbox;
@@ -413,303 +411,11 @@ impl Host {
         );
     }
 
-    fn swap(&mut self, ready: ReadyVersion) {
-        let ReadyVersion {
-            prepared,
-            ticket,
-            load,
-            quarantine,
-            restore,
-        } = ready;
-        let PreparedVersion { module, key, .. } = &prepared;
-        let (module, key) = (module.clone(), *key);
-        let from = self.registry.active(&module).map(|key| key.number);
-        let start = Instant::now();
-        let result = self
-            .modules
-            .swap(prepared, &mut self.world, &mut self.book, &self.registry);
-        let mut report = Reloaded {
-            ticket,
-            module: module.clone(),
-            from,
-            to: None,
-            outcome: ReloadOutcome::Rejected,
-            message: String::new(),
-            load_ms: load.as_secs_f64() * 1000.0,
-            migrate_ms: 0.0,
-            swap_ms: start.elapsed().as_secs_f64() * 1000.0,
-        };
-        match result {
-            Ok(Swapped {
-                previous,
-                retired,
-                took,
-                migration,
-                migrated,
-                misfits,
-                unheard,
-                lost_observers,
-            }) => {
-                report.migrate_ms = migration.as_secs_f64() * 1000.0;
-                report.swap_ms = took.saturating_sub(migration).as_secs_f64() * 1000.0;
-                if lost_observers > 0 {
-                    self.outbox.warn(format!(
-                        "Module '{module}': {lost_observers} observers that systems added did not \
-                         get into the world with the new types; register observers with \
-                         `m.observe`, or with `m.entity_observer` and attach them"
-                    ));
-                }
-                for misfit in misfits.into_iter().chain(unheard) {
-                    self.outbox.warn(format!("Module '{module}': {misfit}"));
-                }
-                for migrated in migrated {
-                    self.outbox.debug(migrated.to_string());
-                }
-                report.outcome = ReloadOutcome::Applied;
-                report.to = Some(key.number);
-                let _ = self.loader.send(LoaderRequest::Retire(Box::new(retired)));
-                if let (true, Some(failed)) = (quarantine, previous) {
-                    self.registry.quarantine(&module, failed);
-                }
-                self.board.clear_problems(&format!("system:{module}:"));
-                match previous {
-                    None => self
-                        .outbox
-                        .info(format!("Module '{module}' loaded (v{})", key.number)),
-                    Some(old) => self.outbox.info(format!(
-                        "Module '{module}' reloaded (v{} -> v{})",
-                        old.number, key.number
-                    )),
-                }
-                self.use_assets(&module);
-                let unread = |(_, _, assets): &(&str, VersionKey, &Arc<Vec<_>>)| !assets.is_empty();
-                let of_module = self.modules.assets().find(|(name, ..)| *name == module);
-                if previous.is_some() {
-                    // A module that was still starting starts with this version.
-                    for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
-                        *starting = key;
-                    }
-                } else if of_module.as_ref().is_some_and(unread) {
-                    self.starting.push((module.clone(), key));
-                } else {
-                    self.start_module(&module);
-                }
-                self.last_housekeeping = Instant::now();
-                self.keep_house();
-            }
-            Err(message) => {
-                self.registry.reject(&module, key);
-                report.message = message;
-            }
-        }
-        if restore && report.to.is_some() {
-            return self.read_state(report);
-        }
-        self.outbox.reloaded(report);
-    }
-
-    fn use_assets(&self, module: &str) {
-        for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
-            let Some(lease) = self.registry.lease(name, key) else {
-                continue;
-            };
-            let request = AssetRequest::Use(name.to_owned(), key, assets.clone(), lease);
-            let _ = self.asset_loader.send(request);
-        }
-    }
-
-    fn handle(&mut self, message: ToHost) {
-        match message {
-            ToHost::Load {
-                ticket,
-                module,
-                artifact,
-                hash,
-                force,
-                quarantine,
-                restore,
-            } => {
-                let artifact = Artifact {
-                    path: artifact,
-                    hash: Some(hash),
-                };
-                let request = LoaderRequest::Load {
-                    ticket: Some(ticket),
-                    module,
-                    artifact,
-                    options: LoadOptions {
-                        force,
-                        quarantine,
-                        restore,
-                    },
-                };
-                let _ = self.loader.send(request);
-            }
-            ToHost::Call {
-                id,
-                module,
-                function,
-                args,
-            } => self.call(id, &module, &function, &args),
-            ToHost::World { id, act } => {
-                let result = self.act(act);
-                self.outbox.deliver(FromHost::Called { id, result });
-            }
-            ToHost::FilesChanged(files) => {
-                let _ = self.asset_loader.send(AssetRequest::Changed(files));
-            }
-            ToHost::Input(event) => {
-                if let Some(mut input) = self.world.get_resource_mut::<Input>() {
-                    convert::apply_input(&mut input, event);
-                }
-            }
-            ToHost::ViewportSize { width, height } => {
-                self.viewport_size = (width.min(1000), height.min(500));
-            }
-            ToHost::ViewportWanted(wanted) => self.viewport_wanted = wanted,
-            ToHost::Shutdown => self.ended = true,
-        }
-    }
-
-    fn call(&mut self, id: u64, module: &str, function: &str, args: &[String]) {
-        let answer = |result| FromHost::Called { id, result };
-        let values: Result<Vec<Value>, String> = args
-            .iter()
-            .enumerate()
-            .map(|(index, text)| {
-                ron::from_str(text).map_err(|error| {
-                    format!(
-                        "argument {} `{text}` is no RON value (column {}): {}",
-                        index + 1,
-                        error.span.start.col,
-                        error.code
-                    )
-                })
-            })
-            .collect();
-        let values = match values {
-            Ok(values) => values,
-            Err(message) => return self.outbox.deliver(answer(Err(message))),
-        };
-        match self.registry.enter(module, function) {
-            Err(error) => self.outbox.deliver(answer(Err(describe(&error)))),
-            Ok(EnteredCall::World) => {
-                let result = self
-                    .registry
-                    .call_with_world(&mut self.world, module, function, &values)
-                    .map_err(|error| describe(&error));
-                self.outbox.deliver(answer(to_json(result)));
-            }
-            Ok(EnteredCall::Detached(_)) => {
-                // A guard stays on its thread: the worker enters for itself, the
-                // version that is active when the call really starts.
-                let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
-                let (module, function) = (module.to_owned(), function.to_owned());
-                let job = move || {
-                    let result = match registry.enter(&module, &function) {
-                        Ok(EnteredCall::Detached(entered)) => {
-                            entered.run(&values).map_err(|error| describe(&error))
-                        }
-                        Ok(EnteredCall::World) => Err(format!(
-                            "`{function}` takes the world since it was swapped; call it again"
-                        )),
-                        Err(error) => Err(describe(&error)),
-                    };
-                    outbox.deliver(FromHost::Called {
-                        id,
-                        result: to_json(result),
-                    });
-                };
-                if self.workers.run(job).is_err() {
-                    let message = "too many calls are waiting; try again later".to_owned();
-                    self.outbox.deliver(answer(Err(message)));
-                }
-            }
-        }
-    }
-
-    /// Runs a module's `Startup`; frames no longer wait for it.
-    fn start_module(&mut self, module: &str) {
-        if self.is_resuming() {
-            // The state of an earlier run comes instead.
-            self.waiting.retain(|waiting| waiting != module);
-            return;
-        }
-        let mut faults = Vec::new();
-        self.modules.start(module, &mut self.world, &mut faults);
-        self.report(faults);
-        self.waiting.retain(|waiting| waiting != module);
-    }
-
     fn show_picture(&self) {
         if self.viewport_wanted
             && let Some(viewport) = self.world.get_resource::<Viewport>()
         {
             self.easel.show(viewport, self.frame);
-        }
-    }
-
-    fn report(&mut self, faults: Vec<SystemFault>) {
-        for fault in faults {
-            self.judge(&fault);
-            let id = match &fault {
-                SystemFault::Panicked { id, .. } | SystemFault::Failed { id, .. } => *id,
-            };
-            let Some((module, version, function)) = self.registry.name_call(id) else {
-                continue;
-            };
-            let (message, file, line, column, rendered) = match fault {
-                SystemFault::Panicked { report, .. } => {
-                    let message = format!("system `{function}` panicked: {}", report.message);
-                    self.outbox.error(format!(
-                        "Module '{module}' v{version}: system `{function}` panicked at {}; it is \
-                         paused until the next reload",
-                        report.summary()
-                    ));
-                    (
-                        message,
-                        report.file,
-                        report.line,
-                        report.column,
-                        report.backtrace,
-                    )
-                }
-                SystemFault::Failed { message, .. } => {
-                    let message = format!("system `{function}` failed: {message}");
-                    self.outbox
-                        .error(format!("Module '{module}' v{version}: {message}"));
-                    (message, String::new(), 0, 0, String::new())
-                }
-            };
-            let problem = Problem {
-                rendered: format!("error: {message}\n --> {file}:{line}:{column}\n{rendered}"),
-                module: module.clone(),
-                severity: Severity::Error,
-                file,
-                line,
-                column,
-                message,
-            };
-            self.board
-                .set_problem(&format!("system:{module}:{function}"), Some(problem));
-        }
-    }
-
-    /// A version that panics when it has just got in has failed.
-    fn judge(&mut self, fault: &SystemFault) {
-        let SystemFault::Panicked { id, report } = fault else {
-            return;
-        };
-        let young = self.modules.is_young(id.version(), self.rollback_within);
-        if young
-            && self.failed.insert(id.version())
-            && let Some((module, version, function)) = self.registry.name_call(*id)
-        {
-            self.outbox.deliver(FromHost::Failed {
-                module,
-                version,
-                message: format!("`{function}` panicked at {}", report.summary()),
-            });
         }
     }
 
@@ -804,25 +510,6 @@ fn open_shared(path: &Path, modules: &mut ActiveModules, outbox: &Outbox) {
             path.display()
         )),
     }
-}
-
-/// Longest result of a call, in bytes of JSON. A message on the wire has room for more.
-const LONGEST_RESULT: usize = MAX_FRAME / 2;
-
-fn to_json(result: Result<Value, String>) -> Result<String, String> {
-    let json = result
-        .and_then(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))?;
-    if json.len() > LONGEST_RESULT {
-        return Err(format!(
-            "the result has {} bytes, over the limit of {LONGEST_RESULT}; return less at once",
-            json.len()
-        ));
-    }
-    Ok(json)
-}
-
-fn describe(error: &dyn std::error::Error) -> String {
-    error.to_string()
 }
 
 fn world_status(world: &World, book: &StateBook) -> WorldStatus {

@@ -10,7 +10,8 @@ use engine_api::time::Time;
 use engine_api::value::Value;
 use inspector_protocol::message::WorldAct;
 
-use super::{Host, LAST_FRAME, to_json};
+use super::requests::to_json;
+use super::{Host, LAST_FRAME};
 use crate::checkpoint::{self, Capture, Checkpoint, Meta, ModuleMeta, Reason, RestoreReport};
 use crate::keeper::{CheckpointConfig, Keeper, KeeperRequest, ReadBack};
 use crate::link::{FromHost, Reloaded, Resumed};

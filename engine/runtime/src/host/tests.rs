@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use engine_api::prelude::*;
 use inspector_protocol::input::{InputEvent, Key as WireKey};
-use inspector_protocol::status::VersionState;
+use inspector_protocol::status::{ReloadOutcome, VersionState};
 use inspector_protocol::viewport::ViewportFrame;
 
 use super::*;

@@ -1,0 +1,144 @@
+//! What the supervisor asks of the game: versions, calls by name, input.
+
+use engine_api::input::Input;
+use engine_api::value::Value;
+use inspector_protocol::wire::MAX_FRAME;
+
+use super::Host;
+use crate::assets::AssetRequest;
+use crate::backend::Artifact;
+use crate::convert;
+use crate::link::{FromHost, ToHost};
+use crate::loader::{LoadOptions, LoaderRequest};
+use crate::registry::EnteredCall;
+
+/// Longest result of a call, in bytes of JSON. A message on the wire has room for more.
+const LONGEST_RESULT: usize = MAX_FRAME / 2;
+
+impl Host {
+    pub(super) fn handle(&mut self, message: ToHost) {
+        match message {
+            ToHost::Load {
+                ticket,
+                module,
+                artifact,
+                hash,
+                force,
+                quarantine,
+                restore,
+            } => {
+                let artifact = Artifact {
+                    path: artifact,
+                    hash: Some(hash),
+                };
+                let request = LoaderRequest::Load {
+                    ticket: Some(ticket),
+                    module,
+                    artifact,
+                    options: LoadOptions {
+                        force,
+                        quarantine,
+                        restore,
+                    },
+                };
+                let _ = self.loader.send(request);
+            }
+            ToHost::Call {
+                id,
+                module,
+                function,
+                args,
+            } => self.call(id, &module, &function, &args),
+            ToHost::World { id, act } => {
+                let result = self.act(act);
+                self.outbox.deliver(FromHost::Called { id, result });
+            }
+            ToHost::FilesChanged(files) => {
+                let _ = self.asset_loader.send(AssetRequest::Changed(files));
+            }
+            ToHost::Input(event) => {
+                if let Some(mut input) = self.world.get_resource_mut::<Input>() {
+                    convert::apply_input(&mut input, event);
+                }
+            }
+            ToHost::ViewportSize { width, height } => {
+                self.viewport_size = (width.min(1000), height.min(500));
+            }
+            ToHost::ViewportWanted(wanted) => self.viewport_wanted = wanted,
+            ToHost::Shutdown => self.ended = true,
+        }
+    }
+
+    fn call(&mut self, id: u64, module: &str, function: &str, args: &[String]) {
+        let answer = |result| FromHost::Called { id, result };
+        let values: Result<Vec<Value>, String> = args
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                ron::from_str(text).map_err(|error| {
+                    format!(
+                        "argument {} `{text}` is no RON value (column {}): {}",
+                        index + 1,
+                        error.span.start.col,
+                        error.code
+                    )
+                })
+            })
+            .collect();
+        let values = match values {
+            Ok(values) => values,
+            Err(message) => return self.outbox.deliver(answer(Err(message))),
+        };
+        match self.registry.enter(module, function) {
+            Err(error) => self.outbox.deliver(answer(Err(describe(&error)))),
+            Ok(EnteredCall::World) => {
+                let result = self
+                    .registry
+                    .call_with_world(&mut self.world, module, function, &values)
+                    .map_err(|error| describe(&error));
+                self.outbox.deliver(answer(to_json(result)));
+            }
+            Ok(EnteredCall::Detached(_)) => {
+                // A guard stays on its thread: the worker enters for itself, the
+                // version that is active when the call really starts.
+                let (registry, outbox) = (self.registry.clone(), self.outbox.clone());
+                let (module, function) = (module.to_owned(), function.to_owned());
+                let job = move || {
+                    let result = match registry.enter(&module, &function) {
+                        Ok(EnteredCall::Detached(entered)) => {
+                            entered.run(&values).map_err(|error| describe(&error))
+                        }
+                        Ok(EnteredCall::World) => Err(format!(
+                            "`{function}` takes the world since it was swapped; call it again"
+                        )),
+                        Err(error) => Err(describe(&error)),
+                    };
+                    outbox.deliver(FromHost::Called {
+                        id,
+                        result: to_json(result),
+                    });
+                };
+                if self.workers.run(job).is_err() {
+                    let message = "too many calls are waiting; try again later".to_owned();
+                    self.outbox.deliver(answer(Err(message)));
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn to_json(result: Result<Value, String>) -> Result<String, String> {
+    let json = result
+        .and_then(|value| serde_json::to_string(&value).map_err(|error| error.to_string()))?;
+    if json.len() > LONGEST_RESULT {
+        return Err(format!(
+            "the result has {} bytes, over the limit of {LONGEST_RESULT}; return less at once",
+            json.len()
+        ));
+    }
+    Ok(json)
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    error.to_string()
+}
