@@ -107,6 +107,8 @@ pub struct Host {
     rollback_within: Duration,
     /// Versions that were reported as failed.
     failed: HashSet<u32>,
+    /// Types whose values the last checkpoint had no place for.
+    lost: HashSet<String>,
     checkpoints: Option<Checkpoints>,
     /// A version that waits until the checkpoint that was made for it is on the disk.
     next_version: Option<ReadyVersion>,
@@ -216,6 +218,7 @@ impl Host {
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
             failed: HashSet::new(),
+            lost: HashSet::new(),
             checkpoints,
             next_version: None,
             restoring: Vec::new(),

@@ -139,6 +139,9 @@ impl Board {
     }
 }
 
+/// Name of the thread that runs frames in a host process.
+const FRAME_THREAD: &str = "main";
+
 /// Looks at everything.
 pub struct Observatory {
     registry: Arc<Registry>,
@@ -172,7 +175,10 @@ impl Observatory {
                 .clone(),
             ..world.clone()
         };
-        let running = self.watch.look();
+        let mut running = self.watch.look();
+        // What the frame thread happens to be in while it is looked at says nothing; what it is
+        // still in at the next look does.
+        running.retain(|(call, elapsed)| call.thread != FRAME_THREAD || !elapsed.is_zero());
         let mut calls: Vec<CallStatus> = running
             .iter()
             .filter_map(|(call, elapsed)| {

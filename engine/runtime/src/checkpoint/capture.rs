@@ -125,6 +125,11 @@ impl Capture {
         }
     }
 
+    /// Values that are not in it.
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
+    }
+
     /// Number of entities.
     pub fn entities(&self) -> usize {
         let blocks = self.blocks.iter();

@@ -9,10 +9,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use engine_api::time::Time;
 use engine_api::value::Value;
 use inspector_protocol::message::WorldAct;
+use inspector_protocol::status::{Problem, Severity};
 
 use super::requests::to_json;
 use super::{Host, LAST_FRAME};
-use crate::checkpoint::{self, Capture, Checkpoint, Meta, ModuleMeta, Reason, RestoreReport};
+use crate::checkpoint::{self, Capture, Checkpoint, Lost, Meta, ModuleMeta, Reason, RestoreReport};
 use crate::keeper::{CheckpointConfig, Keeper, KeeperRequest, ReadBack};
 use crate::link::{FromHost, Reloaded, Resumed};
 use crate::outbox::Outbox;
@@ -183,13 +184,58 @@ impl Host {
                 return false;
             }
         };
+        self.warn_of_lost(capture.lost());
         let request = KeeperRequest::Write {
             capture,
             took: start.elapsed(),
             reason,
             before,
         };
-        checkpoints.requests.try_send(request).is_ok()
+        let checkpoints = self.checkpoints.as_ref();
+        checkpoints.is_some_and(|checkpoints| checkpoints.requests.try_send(request).is_ok())
+    }
+
+    /// Says which values would be lost by a crash, once for each type.
+    fn warn_of_lost(&mut self, lost: &[Lost]) {
+        let known = std::mem::take(&mut self.lost);
+        for gone in known
+            .iter()
+            .filter(|path| lost.iter().all(|lost| lost.type_path != **path))
+        {
+            self.board.set_problem(&format!("lost:{gone}"), None);
+        }
+        let module = self
+            .registry
+            .module_names()
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        for Lost {
+            type_path,
+            values,
+            reason,
+        } in lost
+        {
+            let message = format!(
+                "{values} values of `{type_path}` are in no checkpoint, a crash would lose them: \
+                 {reason}"
+            );
+            if !known.contains(type_path) {
+                self.outbox.warn(message.clone());
+            }
+            let problem = Problem {
+                module: module.clone(),
+                severity: Severity::Warning,
+                file: String::new(),
+                line: 0,
+                column: 0,
+                rendered: format!("warning: {message}"),
+                message,
+            };
+            self.board
+                .set_problem(&format!("lost:{type_path}"), Some(problem));
+            self.lost.insert(type_path.clone());
+        }
     }
 
     /// Takes checkpoints that were read: of an earlier run, or of a rollback.

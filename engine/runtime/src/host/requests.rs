@@ -74,16 +74,7 @@ impl Host {
         let values: Result<Vec<Value>, String> = args
             .iter()
             .enumerate()
-            .map(|(index, text)| {
-                ron::from_str(text).map_err(|error| {
-                    format!(
-                        "argument {} `{text}` is no RON value (column {}): {}",
-                        index + 1,
-                        error.span.start.col,
-                        error.code
-                    )
-                })
-            })
+            .map(|(index, text)| argument(index + 1, text))
             .collect();
         let values = match values {
             Ok(values) => values,
@@ -141,4 +132,21 @@ pub(super) fn to_json(result: Result<Value, String>) -> Result<String, String> {
 
 fn describe(error: &dyn std::error::Error) -> String {
     error.to_string()
+}
+
+/// Reads the argument with a number, from 1.
+fn argument(number: usize, text: &str) -> Result<Value, String> {
+    let value: Value = ron::from_str(text).map_err(|error| {
+        format!(
+            "argument {number} `{text}` is no RON value (column {}): {}",
+            error.span.start.col, error.code
+        )
+    })?;
+    // To RON any name is a unit struct.
+    if value == Value::Unit && !matches!(text.trim(), "()" | "None") {
+        return Err(format!(
+            "argument {number} `{text}` is no RON value; text stands in quotes: '\"{text}\"'"
+        ));
+    }
+    Ok(value)
 }

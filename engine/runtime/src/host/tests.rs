@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use engine_api::prelude::*;
 use inspector_protocol::input::{InputEvent, Key as WireKey};
-use inspector_protocol::status::{ReloadOutcome, VersionState};
+use inspector_protocol::status::{ReloadOutcome, Severity, VersionState};
 use inspector_protocol::viewport::ViewportFrame;
 
 use super::*;
@@ -845,5 +845,56 @@ fn written_migrations_form_chains_for_what_comes_from_a_file() {
     wait_until("the resumption", || {
         host.call("quarters", &[]) == Ok("84.0".into())
     });
+    host.finish();
+}
+
+#[test]
+fn values_that_are_in_no_checkpoint_are_a_problem_while_they_are_there() {
+    #[derive(Component)]
+    struct Stray(#[expect(dead_code, reason = "it only needs a size")] u32);
+    fn straying(m: &mut ModuleBuilder) {
+        common(m)
+            .function("stray", |world: &mut World| {
+                world.spawn(Stray(1));
+            })
+            .function("clear", |world: &mut World| {
+                let all: Vec<Entity> = world
+                    .query_filtered::<Entity, With<Stray>>()
+                    .iter(world)
+                    .collect();
+                for entity in all {
+                    assert!(world.despawn(entity));
+                }
+            });
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let fake = FakeBackend::new(&[("straying", straying)]);
+    let options = Options {
+        checkpoints: Some(CheckpointConfig {
+            folder: folder.path().join("run"),
+            kept: 3,
+            every: Duration::from_millis(10),
+            resume: None,
+        }),
+        ..Options::default()
+    };
+    let host = run(&fake, Path::new("no assets"), options);
+    host.load("straying");
+    host.call("stray", &[]).unwrap();
+    let snapshot = host.wait_for_snapshot("a warning", |snapshot| !snapshot.problems.is_empty());
+    let problem = &snapshot.problems[0];
+    assert_eq!(problem.severity, Severity::Warning);
+    assert!(
+        problem
+            .message
+            .starts_with("1 values of `an unregistered component of 4 bytes` are in no")
+            && problem.message.contains("register it"),
+        "{}",
+        problem.message
+    );
+    host.call("clear", &[]).unwrap();
+    host.wait_for_snapshot("no warning", |snapshot| snapshot.problems.is_empty());
+    let error = host.call("damage", &["1", "x"]).unwrap_err();
+    assert!(error.contains("argument 2 `x` is no RON value"), "{error}");
     host.finish();
 }

@@ -573,7 +573,8 @@ fn explain(error: &RebuildError, world: &World, book: &StateBook) -> String {
             count,
             ..
         } => format!(
-            "the world holds {count} values of {} ({size} bytes) that nobody registered, so they              cannot be carried over into the new layout; register it (`m.component::<T>()`)",
+            "the world holds {count} values of {} ({size} bytes) that nobody registered, so they \
+             cannot be carried over into the new layout; register it (`m.component::<T>()`)",
             book.name_of(world, *component)
         ),
         error => format!("the world could not be rebuilt for its new types: {error}"),
