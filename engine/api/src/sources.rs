@@ -15,7 +15,7 @@ pub struct Sources {
     pub types: &'static [(&'static str, u64)],
     /// Stands for all macros of the crate: types that none of its files names come from there.
     pub macros: u64,
-    /// Stands for all other crates but those of the engine.
+    /// Stands for all other crates but those of the engine, features and settings.
     pub dependencies: u64,
 }
 
@@ -62,7 +62,15 @@ impl Sources {
 
 /// Whether a crate is one that engine and modules share.
 fn is_shared(first: &str) -> bool {
-    matches!(first, "std" | "core" | "alloc" | "engine_api") || first.starts_with("bevy_")
+    const BEVY: [&str; 6] = [
+        "bevy_ecs",
+        "bevy_platform",
+        "bevy_ptr",
+        "bevy_reflect",
+        "bevy_tasks",
+        "bevy_utils",
+    ];
+    matches!(first, "std" | "core" | "alloc" | "engine_api") || BEVY.contains(&first)
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 
+mod build;
 mod files;
 
 /// What is written in a crate, as numbers.
@@ -31,7 +32,8 @@ pub struct Sources {
     pub types: BTreeMap<String, u64>,
     /// Stands for all macros of the crate, which may define types that nobody can see.
     pub macros: u64,
-    /// Stands for the versions and sources of all other crates.
+    /// Stands for what comes from elsewhere: other crates, features and what the build
+    /// script sets.
     pub dependencies: u64,
 }
 
@@ -44,8 +46,10 @@ impl Sources {
             Some((module, std::fs::read_to_string(file).ok()?))
         });
         let texts: Vec<(String, String)> = texts.collect();
-        let dependencies = hash(&files::dependencies(folder));
-        Self::of(name, &texts, dependencies)
+        let mut elsewhere = files::dependencies(folder);
+        elsewhere.extend(build::settings(std::env::args()));
+        elsewhere.extend(build::variables(&texts));
+        Self::of(name, &texts, hash(&elsewhere))
     }
 
     /// `texts` are those of all files, each with the path of the module that it holds.
@@ -55,6 +59,7 @@ impl Sources {
             if let Ok(tokens) = text.parse() {
                 let around = Around {
                     module: &join(name, module),
+                    in_item: false,
                     in_function: false,
                 };
                 items.scan(tokens, around);
@@ -68,7 +73,7 @@ impl Sources {
                 .chain(items.crates.clone())
                 .collect(),
             types: types.collect(),
-            macros: hash(&items.macros),
+            macros: hash(&items.macros()),
             dependencies,
         }
     }
@@ -98,8 +103,11 @@ struct Items {
     types: BTreeMap<String, BTreeSet<usize>>,
     /// First parts of the paths that `#[type_path = "..."]` gives types.
     crates: BTreeSet<String>,
-    /// Text of all macros and their uses outside of functions.
-    macros: Vec<String>,
+    /// All macros and their uses outside of functions.
+    macros: Vec<usize>,
+    /// Uses of macros by their names, outside of functions and in them.
+    used: HashMap<String, Vec<usize>>,
+    used_in_functions: HashMap<String, Vec<usize>>,
 }
 
 /// What is around an item.
@@ -107,6 +115,9 @@ struct Items {
 struct Around<'a> {
     /// Path of the module, with the crate.
     module: &'a str,
+    /// Within a function, a trait or an implementation: what is defined there is no name
+    /// of the module.
+    in_item: bool,
     in_function: bool,
 }
 
@@ -114,8 +125,11 @@ struct Around<'a> {
 struct Item {
     /// The module that it stands in.
     module: String,
-    /// Whether it may define what it is found under: the use of a macro.
+    /// Whether something else may be meant by its name in that module: the use of a macro, and
+    /// what is defined within another item.
     is_guess: bool,
+    /// The macro that it is.
+    defines: Option<String>,
     tokens: Vec<TokenTree>,
     read: OnceCell<Text>,
 }
@@ -186,6 +200,7 @@ impl Items {
                 name
             }
             "use" => String::new(),
+            "impl" => return self.implementation(tokens, at, around),
             _ => return self.macro_use(tokens, start, at, word, around),
         };
         let ends_with_body = !matches!(word, "type" | "const" | "static" | "use");
@@ -200,7 +215,7 @@ impl Items {
             "use" => {
                 // A new name for what has another one.
                 for name in new_names(item) {
-                    self.define(name, item, around);
+                    self.define(name, item, around, around.in_item);
                 }
                 return Some(end);
             }
@@ -215,23 +230,45 @@ impl Items {
         }
         for token in &tokens[at..end] {
             if let TokenTree::Group(group) = token {
-                let in_function = around.in_function || word != "trait";
-                self.scan(
-                    group.stream(),
-                    Around {
-                        in_function,
-                        ..around
-                    },
-                );
+                let within = Around {
+                    in_item: true,
+                    in_function: around.in_function || word != "trait",
+                    ..around
+                };
+                self.scan(group.stream(), within);
             }
         }
-        let index = self.define(name.clone(), item, around);
+        // Functions and constants hide no type of the same name.
+        let is_guess = around.in_item || matches!(word, "fn" | "const" | "static");
+        let index = self.define(name.clone(), item, around, is_guess);
         if matches!(word, "struct" | "enum" | "union" | "type") {
             self.add_type(join(around.module, &name), index);
             self.add_type(name.clone(), index);
             self.given_path(item, &name, around.module, index);
         }
         Some(end)
+    }
+
+    /// What an implementation defines are no names of the module around it.
+    fn implementation(
+        &mut self,
+        tokens: &[TokenTree],
+        at: usize,
+        around: Around<'_>,
+    ) -> Option<usize> {
+        let rest = tokens[at..].iter();
+        let (length, body) = rest.enumerate().find_map(|(length, token)| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                Some((length, group.stream()))
+            }
+            _ => None,
+        })?;
+        let within = Around {
+            in_item: true,
+            ..around
+        };
+        self.scan(body, within);
+        Some(at + length + 1)
     }
 
     /// A macro, or the use of one outside of functions: every name in there may be one
@@ -247,7 +284,17 @@ impl Items {
         let TokenTree::Punct(mark) = tokens.get(at + 1)? else {
             return None;
         };
-        if mark.as_char() != '!' || around.in_function {
+        if mark.as_char() != '!' {
+            return None;
+        }
+        if around.in_function && word != "macro_rules" {
+            // Whether it matters is known when all macros are.
+            let used = Item::new(tokens.get(at + 2).into_iter(), around, true);
+            self.used_in_functions
+                .entry(word.to_owned())
+                .or_default()
+                .push(self.all.len());
+            self.all.push(used);
             return None;
         }
         let name = name_at(tokens, at + 2);
@@ -256,29 +303,58 @@ impl Items {
             return None;
         };
         let item = &tokens[start..=body];
-        self.macros.push(Text::of(item).text);
-        if let Some(name) = name.filter(|_| word == "macro_rules") {
-            self.define(name, item, around);
-        } else {
-            let index = self.all.len();
-            for name in names_in(group.stream()) {
-                if name.starts_with(char::is_uppercase) {
-                    self.add_type(join(around.module, &name), index);
-                    self.add_type(name.clone(), index);
-                    self.definitions.entry(name).or_default().push(index);
-                }
+        let index = self.all.len();
+        for name in names_in(group.stream()) {
+            if name.starts_with(char::is_uppercase) {
+                self.add_type(join(around.module, &name), index);
+                self.add_type(name.clone(), index);
+                self.definitions.entry(name).or_default().push(index);
             }
+        }
+        self.macros.push(index);
+        if let Some(name) = name.filter(|_| word == "macro_rules") {
+            self.all.push(Item {
+                defines: Some(name.clone()),
+                ..Item::new(item, around, true)
+            });
+            self.definitions.entry(name).or_default().push(index);
+        } else {
             self.all.push(Item::new(item, around, true));
+            self.used.entry(word.to_owned()).or_default().push(index);
         }
         self.scan(group.stream(), around);
         Some(body + 1)
     }
 
-    fn define(&mut self, name: String, tokens: &[TokenTree], around: Around<'_>) -> usize {
+    fn define(
+        &mut self,
+        name: String,
+        tokens: &[TokenTree],
+        around: Around<'_>,
+        is_guess: bool,
+    ) -> usize {
         let index = self.all.len();
         self.definitions.entry(name).or_default().push(index);
-        self.all.push(Item::new(tokens, around, false));
+        self.all.push(Item::new(tokens, around, is_guess));
         index
+    }
+
+    /// Text of all macros and of their uses.
+    fn macros(&self) -> Vec<&str> {
+        let names = self.all.iter().filter_map(|item| item.defines.as_ref());
+        let inner = names.flat_map(|name| self.uses(name));
+        let all = self.macros.iter().copied().chain(inner);
+        let all: BTreeSet<usize> = all.collect();
+        all.into_iter()
+            .map(|index| self.all[index].text().text.as_str())
+            .collect()
+    }
+
+    /// Where a macro is used.
+    fn uses(&self, name: &str) -> impl Iterator<Item = usize> {
+        let outside = self.used.get(name).into_iter().flatten();
+        let inside = self.used_in_functions.get(name).into_iter().flatten();
+        outside.chain(inside).copied()
     }
 
     fn add_type(&mut self, path: String, index: usize) {
@@ -325,10 +401,11 @@ impl Items {
         let mut left: Vec<usize> = found.iter().copied().collect();
         while let Some(index) = left.pop() {
             let item = &self.all[index];
-            for name in &item.text().names {
-                let next = self.meant(name, &item.module);
-                left.extend(next.filter(|index| found.insert(*index)));
-            }
+            // What a macro defines depends on what it is given.
+            let uses = item.defines.iter().flat_map(|name| self.uses(name));
+            let names = item.text().names.iter();
+            let meant = names.flat_map(|name| self.meant(name, &item.module));
+            left.extend(uses.chain(meant).filter(|index| found.insert(*index)));
         }
         let mut texts: Vec<&str> = found
             .into_iter()
@@ -358,11 +435,16 @@ impl Items {
 }
 
 impl Item {
-    fn new(tokens: &[TokenTree], around: Around<'_>, is_guess: bool) -> Self {
+    fn new<'t>(
+        tokens: impl IntoIterator<Item = &'t TokenTree>,
+        around: Around<'_>,
+        is_guess: bool,
+    ) -> Self {
         Self {
             module: around.module.to_owned(),
             is_guess,
-            tokens: tokens.to_vec(),
+            defines: None,
+            tokens: tokens.into_iter().cloned().collect(),
             read: OnceCell::new(),
         }
     }
@@ -387,7 +469,7 @@ impl Text {
         for (at, token) in tokens.iter().enumerate() {
             match token {
                 TokenTree::Ident(name) => {
-                    let name = name.to_string();
+                    let name = plain(name);
                     self.text.push_str(&name);
                     self.text.push(' ');
                     // What stands before a single colon is the name of a field.
@@ -459,9 +541,15 @@ fn new_names(tokens: &[TokenTree]) -> Vec<String> {
 
 fn name_at(tokens: &[TokenTree], at: usize) -> Option<String> {
     match tokens.get(at)? {
-        TokenTree::Ident(name) => Some(name.to_string()),
+        TokenTree::Ident(name) => Some(plain(name)),
         _ => None,
     }
+}
+
+/// A name as it is without `r#`.
+fn plain(name: &Ident) -> String {
+    let name = name.to_string();
+    name.strip_prefix("r#").unwrap_or(&name).to_owned()
 }
 
 fn names_in(tokens: TokenStream) -> BTreeSet<String> {
@@ -469,7 +557,7 @@ fn names_in(tokens: TokenStream) -> BTreeSet<String> {
     for token in tokens {
         match token {
             TokenTree::Ident(name) => {
-                names.insert(name.to_string());
+                names.insert(plain(&name));
             }
             TokenTree::Group(group) => names.append(&mut names_in(group.stream())),
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}

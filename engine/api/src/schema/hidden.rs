@@ -130,14 +130,19 @@ fn collect_unseen<'s>(path: &'s str, shape: &'s Shape, found: &mut BTreeSet<&'s 
             variants.iter().flat_map(|v| &v.fields).for_each(visit);
             variants.iter().any(|variant| variant.tag.is_none())
         }
-        Shape::List(item) | Shape::Set(item) | Shape::Array(item, _) => {
+        Shape::List(item) | Shape::Array(item, _) => {
             visit(item);
             false
         }
+        Shape::Set(item) => {
+            visit(item);
+            true
+        }
+        // What hashes its keys is a value as well.
         Shape::Map(key, value) => {
             visit(key);
             visit(value);
-            false
+            true
         }
         Shape::Recursive(_) => false,
     };

@@ -11,9 +11,47 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     if let Some(generated) = std::env::var_os("OUT_DIR") {
         collect(Path::new(&generated), &mut found);
     }
+    add_mentioned(&mut found);
     found.sort();
     found.dedup();
     found
+}
+
+/// Adds the files that others name in `include!` and `#[path = ".."]`.
+fn add_mentioned(found: &mut Vec<PathBuf>) {
+    let mut at = 0;
+    while let Some(file) = found.get(at).cloned() {
+        at += 1;
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let folder = file.parent().unwrap_or(&file);
+        for named in mentioned(&text) {
+            // Within a module that is written out, a path begins in that module's folder.
+            for base in [folder.to_path_buf(), file.with_extension("")] {
+                let Ok(other) = base.join(named).canonicalize() else {
+                    continue;
+                };
+                let is_new = !found.iter().any(|known| same(known, &other));
+                if other.is_file() && is_new {
+                    found.push(other);
+                }
+            }
+        }
+    }
+}
+
+fn same(known: &Path, canonical: &Path) -> bool {
+    known.file_name() == canonical.file_name()
+        && known.canonicalize().is_ok_and(|known| known == canonical)
+}
+
+/// The texts behind `include!(` and `path =`.
+fn mentioned(text: &str) -> impl Iterator<Item = &str> {
+    ["include!", "path"].into_iter().flat_map(move |word| {
+        text.split(word).skip(1).filter_map(|rest| {
+            let rest = rest.trim_start_matches(['(', '[', '{', '=', ' ', '\n']);
+            rest.strip_prefix('"')?.split('"').next()
+        })
+    })
 }
 
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -34,7 +72,10 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Path of the module that a file holds, without the crate: `motion::integrate`. What is not
 /// where the compiler looks by itself has a path that nobody uses.
 pub fn module(folder: &Path, file: &Path) -> String {
-    let file = file.strip_prefix(folder.join("src")).unwrap_or(file);
+    let outside = || Path::new(file.file_name().unwrap_or_default());
+    let file = file
+        .strip_prefix(folder.join("src"))
+        .unwrap_or_else(|_| outside());
     let parts = file.with_extension("");
     let mut parts: Vec<_> = parts.iter().map(std::ffi::OsStr::to_string_lossy).collect();
     if parts.last().is_some_and(|last| last == "mod")
@@ -81,7 +122,8 @@ fn add_paths(folder: &Path, seen: &mut BTreeSet<PathBuf>) {
         let Ok(path) = path.canonicalize() else {
             continue;
         };
-        if !name.starts_with("engine_") && seen.insert(path.clone()) {
+        let is_engine = matches!(name, "engine_api" | "engine_macros" | "engine_dylib");
+        if !is_engine && seen.insert(path.clone()) {
             add_paths(&path, seen);
         }
     }
@@ -89,7 +131,7 @@ fn add_paths(folder: &Path, seen: &mut BTreeSet<PathBuf>) {
 
 /// Dependencies with a path in the text of a manifest: `name = { path = "..." }`, and
 /// `path = "..."` below `[dependencies.name]`.
-fn paths(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn paths(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut section = "";
     manifest.lines().filter_map(move |line| {
         let line = line.trim();
@@ -101,11 +143,21 @@ fn paths(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
                 .unwrap_or(header);
             return None;
         }
-        let (before, after) = line.split_once("path")?;
-        let value = after.trim_start().strip_prefix('=')?.trim_start();
-        let path = value.strip_prefix('"')?.split('"').next()?;
+        let (before, path) = path_value(line)?;
         let name = before.split(['=', '.']).next().unwrap_or("").trim();
         Some((if name.is_empty() { section } else { name }, path))
+    })
+}
+
+/// The value of the key `path` in a line, and what is before it.
+fn path_value(line: &str) -> Option<(&str, &str)> {
+    let is_name = |character: char| character.is_alphanumeric() || "-_".contains(character);
+    line.match_indices("path").find_map(|(at, key)| {
+        let (before, after) = (&line[..at], &line[at + key.len()..]);
+        let value = after.trim_start().strip_prefix('=')?.trim_start();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let path = value[1..].split(quote).next()?;
+        (!before.ends_with(is_name)).then_some((before, path))
     })
 }
 

@@ -151,7 +151,10 @@ fn dependencies_are_found_in_manifests() {
         "game/Cargo.toml",
         "[dependencies]\nshared.workspace = true\nengine_api = { path = \"../api\" }\n",
     );
-    write("game/src/lib.rs", "struct Game;");
+    write(
+        "game/src/lib.rs",
+        "struct Game; include!(\"../../outside.inc\");",
+    );
     write("game/target/debug/made.rs", "struct Made;");
     write("api/Cargo.toml", "");
     write("api/src/lib.rs", "api");
@@ -163,6 +166,7 @@ fn dependencies_are_found_in_manifests() {
     );
     write("shared/src/lib.rs", "shared");
     write("deep/Cargo.toml", "");
+    write("outside.inc", "struct Outside;");
     write("deep/src/a/b.rs", "deep");
     let dependencies = files::dependencies(&folder.join("game"));
     let read = Sources::read("game", &folder.join("game"));
@@ -170,7 +174,73 @@ fn dependencies_are_found_in_manifests() {
     assert_eq!(dependencies, ["lock", "deep", "shared"]);
     assert_eq!(
         read.types.into_keys().collect::<Vec<_>>(),
-        ["Game", "game::Game"]
+        ["Game", "Outside", "game::Game", "game::outside::Outside"]
     );
     assert_eq!(read.dependencies, hash(&dependencies));
+}
+
+#[test]
+fn what_hides_behind_other_names_is_found() {
+    for (base, from, to, name) in [
+        (
+            "macro_rules! hidden { ($t:ty) => { struct Hidden { secret: $t } } } hidden!(u32);",
+            "hidden!(u32)",
+            "hidden!(f32)",
+            "Hidden",
+        ),
+        (
+            "fn f() { macro_rules! own { ($t:ty) => { struct Own($t); } } own!(u32); }",
+            "own!(u32)",
+            "own!(f32)",
+            "Own",
+        ),
+        (
+            "macro_rules! tr { ($t:ty) => { trait Out { type O; } impl<T> Out for T { type O = $t; } } } \
+             tr!(u32); struct Assoc { secret: <u8 as Out>::O }",
+            "tr!(u32)",
+            "tr!(f32)",
+            "Assoc",
+        ),
+        (
+            "struct Raw { secret: r#Inner } type Inner = u32;",
+            "= u32",
+            "= f32",
+            "Raw",
+        ),
+        (
+            "type Cell = u32; mod inner { use super::*; struct Shadow(Cell); trait Board { type Cell; } \
+             impl Board for Shadow { type Cell = u64; } }",
+            "= u32",
+            "= f32",
+            "game::inner::Shadow",
+        ),
+        (
+            "mod base { type Unit = u32; } mod uses { use super::base::*; struct Globbed(Unit); \
+             fn helper() { use std::primitive::u64 as Unit; } const Unit: u8 = 1; }",
+            "= u32",
+            "= f32",
+            "game::uses::Globbed",
+        ),
+    ] {
+        assert!(base.contains(from));
+        let (old, new) = (sources(base), sources(&base.replacen(from, to, 1)));
+        assert_ne!(old.types[name], new.types[name], "{base}");
+    }
+}
+
+#[test]
+fn dependencies_may_be_called_anything() {
+    let names = |manifest: &str| {
+        let found: Vec<String> = files::paths(manifest)
+            .map(|(name, path)| format!("{name} {path}"))
+            .collect();
+        found.join(", ")
+    };
+    assert_eq!(
+        names(
+            "[dependencies]\npathfinding = { path = \"../pathfinding\" }\nquoted = { path = '../q' }\n\
+               [dependencies.deep]\npath=\"d\"\n[lib]\nname = \"path\""
+        ),
+        "pathfinding ../pathfinding, quoted ../q, deep d"
+    );
 }
