@@ -1,5 +1,5 @@
-//! The host's last words: after a fatal signal, one line on standard error names the
-//! call that was running, then the signal takes its usual course.
+//! The host's last words: after a fatal signal, or when game code ends the process, one line on
+//! standard error names the call that was running, then the signal takes its usual course.
 //!
 //! Only async-signal-safe functions are used (signal-safety(7)): the handler reads
 //! numbers, formats them into a buffer on its stack and calls `write`.
@@ -65,9 +65,24 @@ mod unix {
                 libc::sigaction(signal, &raw const action, std::ptr::null_mut());
             }
         }
+        // SAFETY: the function is of this executable, which is there until the process ends.
+        // It runs on the thread that ends it. Without room in the list, nothing is written.
+        let _ = unsafe { libc::atexit(handle_exit) };
     }
 
     extern "C" fn handle(signal: libc::c_int) {
+        write_last_words();
+        // SAFETY: `raise` is async-signal-safe; the action is the default one again.
+        unsafe { libc::raise(signal) };
+    }
+
+    /// Game code that ends the process (`std::process::exit`) is named as well: the host itself
+    /// never does while a call runs.
+    extern "C" fn handle_exit() {
+        write_last_words();
+    }
+
+    fn write_last_words() {
         let mut line = Line::default();
         if let Some(id) = call::current() {
             line.text(MARK.as_bytes());
@@ -80,8 +95,6 @@ mod unix {
             // SAFETY: `write` is async-signal-safe and gets a buffer that lives here.
             unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
         }
-        // SAFETY: `raise` is async-signal-safe; the action is the default one again.
-        unsafe { libc::raise(signal) };
     }
 
     struct Line {

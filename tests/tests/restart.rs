@@ -57,6 +57,11 @@ fn a_new_version_that_crashes_gives_way_to_the_one_before() {
             "    write_nowhere();\n    m.component::<Crate>()".to_owned(),
             "the host died of SIGSEGV while game_logic v2 was set up",
         ),
+        (
+            FIRST_LINE,
+            format!("if true {{ std::process::exit(0); }}\n    {FIRST_LINE}"),
+            "the host ended with exit status 0 in game_logic v2, system `game_logic::count`",
+        ),
     ];
     for (from, to, reason) in cases {
         let before = engine.dump();
@@ -114,7 +119,7 @@ fn a_new_version_that_crashes_gives_way_to_the_one_before() {
             status.problems.is_empty().then_some(())
         });
     }
-    await_deaths(&engine, 2);
+    await_deaths(&engine, 3);
     engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
     assert_eq!(engine.number("answer"), 2);
     assert_eq!(inventory(&engine), crates);

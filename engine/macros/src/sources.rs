@@ -289,7 +289,7 @@ impl Items {
         }
         if around.in_function && word != "macro_rules" {
             // Whether it matters is known when all macros are.
-            let used = Item::new(tokens.get(at + 2).into_iter(), around, true);
+            let used = Item::new(tokens.get(at + 2), around, true);
             self.used_in_functions
                 .entry(word.to_owned())
                 .or_default()

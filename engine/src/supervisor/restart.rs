@@ -137,6 +137,7 @@ impl Supervisor {
         let seen = self.restarts.frames_before + self.snapshot.frame;
         let crash = Crash {
             blame,
+            is_from_outside: !end.is_fault(),
             frame: end.last_words.map_or(seen, |words| words.frame),
             safe_frame: self.safe_frame(),
             began_with: self.restarts.began_with,

@@ -12,10 +12,15 @@
 //! | twice | the checkpoint before, once |
 //! | again | nothing: it waits |
 //!
-//! A version that has just replaced another one is given up at its first crash.
+//! A version that has just replaced another one is given up at its first crash. Hosts that are
+//! ended from outside say nothing about versions and checkpoints: they are restarted as they were,
+//! until so many follow each other that the next one would end the same way.
 
 /// Starts that end in a crash before something else is tried.
 const STARTS: u32 = 2;
+
+/// Hosts ended from outside, one after the other, before it waits.
+const KILLS: u32 = 10;
 
 /// The version whose code a host died in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub(in crate::supervisor) struct Blame {
 pub(in crate::supervisor) struct Crash {
     /// Whose code it died in; `None` where that is not certain, or it was ended from outside.
     pub(in crate::supervisor) blame: Option<Blame>,
+    /// Whether it was ended from outside: killed, or out of memory.
+    pub(in crate::supervisor) is_from_outside: bool,
     /// Frame of the game it died in.
     pub(in crate::supervisor) frame: u64,
     /// Frame of the newest checkpoint of its own.
@@ -61,6 +68,8 @@ pub(in crate::supervisor) enum Verdict {
 pub(in crate::supervisor) struct Streak {
     /// Hosts that died at their start, since something else was tried.
     starts: u32,
+    /// Hosts that were ended from outside before they had settled.
+    kills: u32,
     /// Hash of the version that the last one died in.
     blamed: Option<u64>,
     /// The furthest frame in which one died.
@@ -75,6 +84,14 @@ impl Streak {
     /// Counts a death and says what becomes of the game.
     pub(in crate::supervisor) fn judge(&mut self, crash: &Crash) -> Verdict {
         let has_settled = crash.safe_frame.is_some_and(|safe| safe > self.frame);
+        if crash.is_from_outside {
+            self.kills = if has_settled { 1 } else { self.kills + 1 };
+            return if self.kills < KILLS {
+                Verdict::Again
+            } else {
+                Verdict::GiveUp
+            };
+        }
         if has_settled {
             *self = Self::default();
         } else {
@@ -121,7 +138,7 @@ impl Streak {
 
     /// Hosts that died at their start, one after the other.
     pub(in crate::supervisor) fn starts(&self) -> u32 {
-        self.starts
+        self.starts.max(self.kills)
     }
 }
 
@@ -145,6 +162,7 @@ mod tests {
     fn crash(blame: Option<Blame>, frame: u64, safe_frame: Option<u64>) -> Crash {
         Crash {
             blame,
+            is_from_outside: false,
             frame,
             safe_frame,
             began_with: Some(7),
@@ -222,14 +240,22 @@ mod tests {
 
     #[test]
     fn nobody_is_to_blame_for_what_comes_from_outside() {
-        let killed = crash(None, 1000, None);
+        let killed = |safe_frame| Crash {
+            is_from_outside: true,
+            ..crash(None, 1000, safe_frame)
+        };
+        let mut deaths = vec![(killed(None), Again); 9];
+        deaths.push((killed(None), GiveUp));
+        deaths.push((killed(Some(1100)), Again));
+        check("at the start", &deaths);
         check(
-            "at the start",
+            "between crashes",
             &[
-                (crash(None, 1000, Some(900)), Again),
-                (killed.clone(), Again),
-                (killed.clone(), CheckpointBefore(7)),
-                (killed, GiveUp),
+                (crash(OLD, 1000, Some(900)), Again),
+                (killed(None), Again),
+                (crash(OLD, 1000, None), Again),
+                (killed(None), Again),
+                (crash(OLD, 1000, None), CheckpointBefore(7)),
             ],
         );
         check(
