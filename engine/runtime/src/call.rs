@@ -83,6 +83,11 @@ struct Owner(&'static CallStack);
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        if self.0.depth.load(Ordering::Relaxed) > 0 {
+            // A call is ending the process (`exit` runs this first): what is said of it at the
+            // end needs the stack.
+            return;
+        }
         let _ = CURRENT.try_with(|current| current.set(None));
         *lock(&self.0.thread) = None;
     }
