@@ -13,8 +13,8 @@
 //!
 //! Hooks and observers do not run, and required components are not made: the checkpoint
 //! holds what there was after that. Change detection sees everything as added and changed.
-//! Message queues come back as they were; readers begin anew, and so may see a message of
-//! the last two frames a second time. Observers of single entities (`entity.observe`) are
+//! Message queues come back as they were, with how far each reader of
+//! [`engine_api::message`] had read; bevy's own readers begin anew. Observers of single entities (`entity.observe`) are
 //! gone with their entities; those that they have by name ([`engine_api::attach`]) come back.
 
 mod buffer;
