@@ -1,11 +1,18 @@
 //! The host's last words: after a fatal signal, or when game code ends the process, one line on
-//! standard error names the call that was running, then the signal takes its usual course.
+//! standard error names the call that was running, and one the addresses of the game code that
+//! led there. Then the signal takes its usual course.
 //!
 //! Only async-signal-safe functions are used (signal-safety(7)): the handler reads
-//! numbers, formats them into a buffer on its stack and calls `write`.
+//! numbers, formats them into a buffer on its stack and calls `write`. Walking the stack is not
+//! in that list, though it takes no lock and no memory with today's unwinders; so it comes last,
+//! when the line that matters is written.
+
+use engine_runtime::link::CodeAddress;
 
 /// Start of the line; the supervisor looks for it.
-pub(crate) const MARK: &str = "liveloop-crash ";
+const MARK: &str = "liveloop-crash ";
+/// Start of the line with the addresses.
+const FRAMES_MARK: &str = "liveloop-frames";
 
 /// Signals by which a process ends because of what its code did.
 pub(crate) const SIGNALS: [libc::c_int; 5] = [
@@ -37,6 +44,24 @@ pub(crate) fn parse(line: &str) -> Option<LastWords> {
     })
 }
 
+/// Whether a line is one of those that the handler writes.
+pub(crate) fn is_last_words(line: &str) -> bool {
+    line.starts_with(MARK) || line.starts_with(FRAMES_MARK)
+}
+
+/// Reads the line with the addresses.
+pub(crate) fn parse_frames(line: &str) -> Option<Vec<CodeAddress>> {
+    let frames = line.strip_prefix(FRAMES_MARK)?.split_whitespace();
+    let frames = frames.map_while(|frame| {
+        let (content, offset) = frame.split_once('+')?;
+        Some(CodeAddress {
+            content: u64::from_str_radix(content, 16).ok()?,
+            offset: u64::from_str_radix(offset, 16).ok()?,
+        })
+    });
+    Some(frames.collect())
+}
+
 #[cfg(unix)]
 pub(crate) use unix::install;
 
@@ -45,16 +70,25 @@ pub(crate) fn install() {}
 
 #[cfg(unix)]
 mod unix {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use engine_runtime::link::CodeAddress;
+    use engine_runtime::stack::{self, FRAMES};
     use engine_runtime::{call, host};
 
-    use super::{MARK, SIGNALS};
+    use super::{FRAMES_MARK, MARK, SIGNALS};
+
+    /// Whether last words were begun: what fails while they are written has none of its own.
+    static BEGUN: AtomicBool = AtomicBool::new(false);
 
     /// Installs the handler for this process.
     pub(crate) fn install() {
+        // What is bound at its first call is bound now, and not in the handler.
+        stack::game_frames(&mut [CodeAddress::default(); FRAMES]);
         for signal in SIGNALS {
             // SAFETY: the struct is plain data for which zero is a valid value; the
             // handler has the signature that no SA_SIGINFO asks for. SA_ONSTACK uses
-            // the alternate stack that the standard library gave each thread, so a
+            // the signal stack that each thread has which calls game code, so a
             // stack overflow can be reported too. SA_RESETHAND restores the default
             // action, so the second signal ends the process.
             unsafe {
@@ -83,35 +117,66 @@ mod unix {
     }
 
     fn write_last_words() {
-        let mut line = Line::default();
-        if let Some(id) = call::current() {
-            line.text(MARK.as_bytes());
-            line.number(u64::from(id.version()));
-            line.text(b" ");
-            line.number(u64::from(id.function()));
-            line.text(b" ");
-            line.number(host::last_frame());
-            line.text(b"\n");
-            // SAFETY: `write` is async-signal-safe and gets a buffer that lives here.
-            unsafe { libc::write(2, line.bytes.as_ptr().cast(), line.length) };
+        let Some(id) = call::current() else { return };
+        if BEGUN.swap(true, Ordering::SeqCst) {
+            return;
         }
+        let mut line = Line::<64>::new();
+        line.text(MARK.as_bytes());
+        line.number(u64::from(id.version()));
+        line.text(b" ");
+        line.number(u64::from(id.function()));
+        line.text(b" ");
+        line.number(host::last_frame());
+        line.write();
+
+        let mut frames = [CodeAddress::default(); FRAMES];
+        let count = stack::game_frames(&mut frames);
+        // Less than what a pipe takes at once (PIPE_BUF), so no other line gets between.
+        let mut line = Line::<3072>::new();
+        line.frames(&frames[..count]);
+        line.write();
     }
 
-    struct Line {
-        bytes: [u8; 64],
+    struct Line<const N: usize> {
+        bytes: [u8; N],
         length: usize,
     }
 
-    impl Default for Line {
-        fn default() -> Self {
+    impl<const N: usize> Line<N> {
+        fn new() -> Self {
             Self {
-                bytes: [0; 64],
+                bytes: [0; N],
                 length: 0,
             }
         }
-    }
 
-    impl Line {
+        /// Writes it, with its end, to standard error.
+        fn write(&mut self) {
+            self.length = self.length.min(N - 1);
+            self.text(b"\n");
+            // SAFETY: `write` is async-signal-safe and gets a buffer that lives here.
+            unsafe { libc::write(2, self.bytes.as_ptr().cast(), self.length) };
+        }
+
+        fn frames(&mut self, frames: &[CodeAddress]) {
+            self.text(FRAMES_MARK.as_bytes());
+            for frame in frames {
+                self.text(b" ");
+                self.hexadecimal(frame.content);
+                self.text(b"+");
+                self.hexadecimal(frame.offset);
+            }
+        }
+
+        fn hexadecimal(&mut self, number: u64) {
+            let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
+            for digit in (0..digits).rev() {
+                let digit = (number >> (digit * 4) & 15) as usize;
+                self.text(&b"0123456789abcdef"[digit..=digit]);
+            }
+        }
+
         fn text(&mut self, text: &[u8]) {
             for byte in text {
                 if let Some(place) = self.bytes.get_mut(self.length) {
@@ -137,7 +202,7 @@ mod unix {
 
     #[cfg(test)]
     mod tests {
-        use super::super::{LastWords, parse};
+        use super::super::{LastWords, parse, parse_frames};
         use super::*;
 
         #[test]
@@ -147,7 +212,7 @@ mod unix {
                 (12, 340, 7200),
                 (u32::MAX, 1_000_000_000, u64::MAX),
             ] {
-                let mut line = Line::default();
+                let mut line = Line::<64>::new();
                 line.text(MARK.as_bytes());
                 line.number(u64::from(version));
                 line.text(b" ");
@@ -161,6 +226,23 @@ mod unix {
                     frame,
                 };
                 assert_eq!(parse(text), Some(words), "{text}");
+            }
+        }
+
+        #[test]
+        fn the_line_with_the_addresses_can_be_read_back() {
+            let frame = |content, offset| CodeAddress { content, offset };
+            let longest = [frame(u64::MAX, u64::from(u32::MAX)); FRAMES];
+            for frames in [
+                &[][..],
+                &[frame(0, 0)],
+                &[frame(0x10, 0x0ff0), frame(1 << 63, 1)],
+                &longest,
+            ] {
+                let mut line = Line::<3072>::new();
+                line.frames(frames);
+                let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
+                assert_eq!(parse_frames(text).as_deref(), Some(frames), "{text}");
             }
         }
     }

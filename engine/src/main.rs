@@ -12,6 +12,7 @@
 //! | [`supervisor`] | host process, builder, hub, status: everything but the game |
 //! | [`host`] | the child process: world, modules, frame loop |
 //! | [`crash`] | the host's last words after a fatal signal |
+//! | [`symbols`] | names and lines of addresses in code |
 //! | [`line_log`] | log lines on standard error when there is no UI |
 
 mod cli;
@@ -22,6 +23,7 @@ mod line_log;
 mod project;
 mod state_folder;
 mod supervisor;
+mod symbols;
 
 // Links the one shared copy of the ECS and the engine API; see that crate.
 #[cfg(feature = "live")]

@@ -219,6 +219,10 @@ pub(crate) fn death() -> HostDeath {
     HostDeath {
         how: "signal SIGSEGV".into(),
         during: Some("game_logic v4 regenerate".into()),
+        backtrace: vec![
+            "   0: game_logic::motion::integrate at game_logic/src/motion/integrate.rs:41:9".into(),
+            "   1: game_logic::regenerate at game_logic/src/lib.rs:12:5\x1b[2J".into(),
+        ],
         stderr: (1..=30)
             .map(|line| format!("standard error {line}\x1b[2J"))
             .collect(),

@@ -9,6 +9,7 @@
 //! watched path, so that builds from any source go one way.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
@@ -379,6 +380,10 @@ impl CodeHandle for NativeCode {
         self.image
             .as_ref()
             .is_some_and(|image| image.contains(address))
+    }
+
+    fn range(&self) -> Option<Range<usize>> {
+        self.image.as_ref().map(Image::range)
     }
 
     fn pinned_by(&self) -> Vec<String> {

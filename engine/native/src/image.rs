@@ -1,5 +1,6 @@
 //! Where an opened library lies in memory, and whether it still does.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The address range of an opened library.
@@ -25,6 +26,11 @@ impl Image {
     /// Whether an address lies in it.
     pub fn contains(&self, address: usize) -> bool {
         (self.start..self.end).contains(&address)
+    }
+
+    /// Its addresses.
+    pub fn range(&self) -> Range<usize> {
+        self.start..self.end
     }
 
     /// Whether the process still has it mapped.

@@ -1,6 +1,7 @@
 //! What a backend must offer: one small trait, so that the registry knows no kind
 //! of module by name.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use engine_api::module::ModuleBuilder;
@@ -34,6 +35,11 @@ pub struct LoadedCode {
 pub trait CodeHandle: Send {
     /// Whether an address lies within the code or its data.
     fn contains(&self, address: usize) -> bool;
+
+    /// The addresses that its image takes, where that is known.
+    fn range(&self) -> Option<Range<usize>> {
+        None
+    }
 
     /// Why this code cannot be unloaded whatever the registry knows, for people;
     /// empty if nothing is known.

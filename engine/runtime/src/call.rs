@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fence;
+use crate::stack::{self, SignalStack};
 
 /// A call's version and function in one word, so that an entry is one plain store.
 /// Never zero.
@@ -57,6 +58,8 @@ pub struct CallStack {
     sequence: AtomicU64,
     entries: [Entry; DEPTH],
     deeper: Mutex<Vec<CallId>>,
+    /// For what the thread does when it crashes.
+    signal_stack: SignalStack,
 }
 
 #[derive(Default)]
@@ -89,6 +92,7 @@ impl Drop for Owner {
             return;
         }
         let _ = CURRENT.try_with(|current| current.set(None));
+        stack::give_up_signal_stack();
         *lock(&self.0.thread) = None;
     }
 }
@@ -115,10 +119,12 @@ fn register() -> &'static CallStack {
             sequence: AtomicU64::new(0),
             entries: std::array::from_fn(|_| Entry::default()),
             deeper: Mutex::new(Vec::new()),
+            signal_stack: SignalStack::default(),
         }));
         stacks.push(stack);
         stack
     });
+    stack.signal_stack.give();
     OWNER.set(Some(Owner(stack)));
     CURRENT.set(Some(stack));
     stack

@@ -499,6 +499,9 @@ fn tell(mut observatory: Observatory, stop: &AtomicBool, to: &Outbox, shown: &Ea
             to.offer(FromHost::Snapshot(Box::new(observatory.look())));
         }
         shown.send(to);
+        for panicked in panic::caught() {
+            to.offer(panicked);
+        }
         to.flush();
         std::thread::park_timeout(PICTURE_INTERVAL);
     }

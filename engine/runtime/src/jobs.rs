@@ -314,14 +314,10 @@ fn report_panic(name: &str, of: &Of, report: &PanicReport, outbox: &Outbox, prob
         report.summary()
     ));
     let PanicReport {
-        file,
-        line,
-        column,
-        backtrace,
-        ..
+        file, line, column, ..
     } = report;
     let problem = Problem {
-        rendered: format!("error: {message}\n --> {file}:{line}:{column}\n{backtrace}"),
+        rendered: format!("error: {message}\n --> {file}:{line}:{column}\n"),
         module: of.module.clone(),
         severity: Severity::Error,
         file: file.clone(),

@@ -20,6 +20,7 @@
 //! | [`shared`] | structs with a fixed layout, in a file that outlives the host | frame |
 //! | `component_hooks` | hooks of components as the active versions have them | frame |
 //! | `required` | what components that a type requires are made with | loader |
+//! | [`panic`], [`stack`], [`images`] | panics of game code, and where code lies | any |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
 //! | [`jobs`] | long work of game code on the workers, and its results | frame |
 //! | [`workers`] | calls off the frame loop | workers |
@@ -37,6 +38,7 @@ pub mod data;
 mod easel;
 mod fence;
 pub mod host;
+pub mod images;
 pub mod jobs;
 mod keeper;
 pub mod limbo;
@@ -53,6 +55,7 @@ mod required;
 pub mod runner;
 pub mod scene;
 pub mod shared;
+pub mod stack;
 pub mod state;
 pub mod swap;
 pub mod telemetry;

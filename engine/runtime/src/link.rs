@@ -108,6 +108,13 @@ pub enum FromHost {
         /// What happened, for people.
         message: String,
     },
+    /// A panic of game code was caught; others say what became of it.
+    Panicked {
+        /// Where, and what the code said.
+        place: PanicPlace,
+        /// The calls of game code that led there, innermost first.
+        frames: Vec<CodeAddress>,
+    },
     /// A frame of the game.
     Viewport(ViewportFrame),
     /// The answer to a call: JSON, or what went wrong.
@@ -124,6 +131,28 @@ pub enum FromHost {
     },
     /// The frame limit was reached or the host was asked to end; it exits now.
     Finished,
+}
+
+/// Tells panics apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PanicPlace {
+    /// Source file, empty if unknown.
+    pub file: String,
+    /// Line, from 1; 0 if unknown.
+    pub line: u32,
+    /// Column, from 1; 0 if unknown.
+    pub column: u32,
+    /// What the code said.
+    pub message: String,
+}
+
+/// A place in the code of a version, the same in every process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CodeAddress {
+    /// Content hash of the file that the code was loaded from.
+    pub content: u64,
+    /// Distance from the beginning of the image, in bytes.
+    pub offset: u64,
 }
 
 /// The checkpoint that a host went on with.

@@ -11,6 +11,7 @@
 
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use inspector_protocol::status::{ReloadOutcome, VersionState};
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
 use crate::call::{self, CallId};
 use crate::host::Outbox;
+use crate::images;
 use crate::link::{FromHost, Reloaded};
 use crate::panic;
 use crate::registry::{Registry, VersionKey};
@@ -208,6 +210,7 @@ impl Loader {
                 };
                 (outcome, error.to_string())
             })?;
+        remember_image(&loaded);
         let rejected = |message: String| (ReloadOutcome::Rejected, message);
         let key = self
             .registry
@@ -232,6 +235,7 @@ impl Loader {
                             self.registry.reject(module, key);
                             rejected(error.to_string())
                         })?;
+                        remember_image(&again);
                         let second = describe(key, &again).and_then(|mut second| {
                             check(key, &again, &mut second)?;
                             // The same code makes the same.
@@ -393,6 +397,10 @@ impl CodeHandle for Unsure {
         self.0.contains(address)
     }
 
+    fn range(&self) -> Option<Range<usize>> {
+        self.0.range()
+    }
+
     fn pinned_by(&self) -> Vec<String> {
         let mut reasons = self.0.pinned_by();
         reasons.push("it failed while its types were asked for; reflection may use it".to_owned());
@@ -405,6 +413,13 @@ impl CodeHandle for Unsure {
 
     fn is_gone(&self) -> bool {
         self.0.is_gone()
+    }
+}
+
+/// Whoever has an address in this code can tell from here on what it is.
+fn remember_image(loaded: &LoadedCode) {
+    if let Some(range) = loaded.code.range() {
+        images::add(range, loaded.hash);
     }
 }
 

@@ -66,6 +66,7 @@ impl CallGate for ObserverGate {
                 message,
                 ..PanicReport::default()
             });
+            panic::tell(&report);
             self.faults
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

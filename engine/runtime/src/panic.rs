@@ -3,14 +3,20 @@
 //! The payload that `catch_unwind` returns has no place; the panic hook knows it.
 //! The hook leaves a report in the panicking thread, and whoever catches the
 //! panic takes it.
+//!
+//! The hook takes addresses and no names: those are found outside, where no frame waits for
+//! it. What was caught lies in a short queue until telemetry sends it there.
 
-use std::backtrace::Backtrace;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 
 use engine_api::function::panic_message;
 
 use crate::call;
+use crate::link::{CodeAddress, FromHost, PanicPlace};
+use crate::stack::{self, FRAMES};
 
 /// A panic that was caught.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +29,8 @@ pub struct PanicReport {
     pub line: u32,
     /// Column, from 1; 0 if unknown.
     pub column: u32,
-    /// Where it came from, if backtraces are on (`RUST_BACKTRACE`).
-    pub backtrace: String,
+    /// The game code that was running, innermost first.
+    pub frames: Vec<CodeAddress>,
 }
 
 impl PanicReport {
@@ -44,6 +50,10 @@ thread_local! {
     static LAST: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
 }
 
+/// Panics that were caught and not told yet; a game that panics all the time is told of some.
+static CAUGHT: Mutex<VecDeque<PanicReport>> = Mutex::new(VecDeque::new());
+const MAX_CAUGHT: usize = 32;
+
 /// Installs the hook: a panic inside a module's call leaves a report and prints
 /// nothing, any other panic goes to the hook that was there before.
 pub fn install_hook() {
@@ -53,6 +63,8 @@ pub fn install_hook() {
             return previous(info);
         }
         let location = info.location();
+        let mut frames = [CodeAddress::default(); FRAMES];
+        let count = stack::game_frames(&mut frames);
         let report = PanicReport {
             message: info
                 .payload_as_str()
@@ -63,12 +75,7 @@ pub fn install_hook() {
                 .unwrap_or_default(),
             line: location.map_or(0, std::panic::Location::line),
             column: location.map_or(0, std::panic::Location::column),
-            backtrace: match Backtrace::capture() {
-                trace if trace.status() == std::backtrace::BacktraceStatus::Captured => {
-                    trace.to_string()
-                }
-                _ => String::new(),
-            },
+            frames: frames[..count].to_vec(),
         };
         LAST.set(Some(report));
     }));
@@ -77,6 +84,29 @@ pub fn install_hook() {
 /// The report that the hook left on this thread, if any; at most once per panic.
 pub fn take_report() -> Option<PanicReport> {
     LAST.take()
+}
+
+/// Has the backtrace of a panic that was caught told to the supervisor.
+pub(crate) fn tell(report: &PanicReport) {
+    let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !report.frames.is_empty() && caught.len() < MAX_CAUGHT {
+        caught.push_back(report.clone());
+    }
+}
+
+/// What is to be told of the panics that were caught since the last call of this.
+pub(crate) fn caught() -> Vec<FromHost> {
+    let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
+    let told = caught.drain(..).map(|report| FromHost::Panicked {
+        place: PanicPlace {
+            file: report.file,
+            line: report.line,
+            column: report.column,
+            message: report.message,
+        },
+        frames: report.frames,
+    });
+    told.collect()
 }
 
 /// Runs `code`; a panic becomes a report.
@@ -90,10 +120,12 @@ pub fn guard<R>(code: impl FnOnce() -> R) -> Result<R, PanicReport> {
         let report = take_report();
         let message = panic_message(payload);
         take_report();
-        report.unwrap_or(PanicReport {
+        let report = report.unwrap_or(PanicReport {
             message,
             ..PanicReport::default()
-        })
+        });
+        tell(&report);
+        report
     })
 }
 

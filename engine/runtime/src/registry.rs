@@ -161,7 +161,10 @@ impl CallContext {
         let report = panic::take_report();
         result.map_err(|source| {
             self.failed(match (source, report) {
-                (CallError::Panicked(_), Some(report)) => CallError::Panicked(report.summary()),
+                (CallError::Panicked(_), Some(report)) => {
+                    panic::tell(&report);
+                    CallError::Panicked(report.summary())
+                }
                 (source, _) => source,
             })
         })

@@ -6,6 +6,7 @@ use inspector_protocol::message::{Answer, Event, HostDeath};
 use inspector_protocol::status::{HostState, ModuleStatus, Problem, VersionState, VersionStatus};
 
 use super::Supervisor;
+use super::backtrace::About;
 use super::host_process::HostEnd;
 use super::reloads::{Pending, place_in};
 use super::restart::Plan;
@@ -93,10 +94,12 @@ impl Supervisor {
             ..Snapshot::default()
         };
         let reason = problem.message.clone();
+        self.find_backtrace(About::Death(reason.clone()), end.frames.clone());
         self.death_problem = Some(problem);
         let death = HostDeath {
             how: end.how(),
             during: culprit.as_ref().map(Culprit::during),
+            backtrace: Vec::new(),
             stderr: end.stderr.clone(),
         };
         self.last_death = Some(death.clone());
@@ -300,6 +303,7 @@ mod tests {
         let end = HostEnd {
             status: Some(std::process::ExitStatus::from_raw(libc::SIGABRT)),
             last_words: None,
+            frames: Vec::new(),
             stderr: vec!["thread 'main' panicked at weather/src/lib.rs:12:5:".to_owned()],
             died_at: Instant::now(),
         };

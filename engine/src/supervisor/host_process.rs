@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
-use engine_runtime::link::{FromHost, ToHost};
+use engine_runtime::link::{CodeAddress, FromHost, ToHost};
 use inspector_protocol::wire;
 
 use super::Message;
@@ -39,6 +39,8 @@ pub(super) struct HostEnd {
     pub(super) status: Option<ExitStatus>,
     /// What it wrote about the call that killed it.
     pub(super) last_words: Option<LastWords>,
+    /// The game code that led there, innermost first.
+    pub(super) frames: Vec<CodeAddress>,
     /// Last lines of standard error.
     pub(super) stderr: Vec<String>,
     /// When it died, as far as that was seen. It is gone later: the system may have to write
@@ -57,12 +59,16 @@ struct Stderr {
 impl Stderr {
     /// The end of a host whose pipe was closed at that time.
     fn into_end(self, status: Option<ExitStatus>, closed_at: Instant) -> HostEnd {
-        let last_words = self.lines.iter().rev().find_map(|line| crash::parse(line));
+        let mut lines = self.lines.iter().rev();
+        let last_words = lines.find_map(|line| crash::parse(line));
+        let mut lines = self.lines.iter();
+        let frames = lines.find_map(|line| crash::parse_frames(line));
         let lines = self.lines.into_iter();
         HostEnd {
             status,
             last_words,
-            stderr: lines.filter(|line| crash::parse(line).is_none()).collect(),
+            frames: frames.unwrap_or_default(),
+            stderr: lines.filter(|line| !crash::is_last_words(line)).collect(),
             died_at: self.died_at.unwrap_or(closed_at),
         }
     }
@@ -142,10 +148,6 @@ impl HostProcess {
             .stderr(Stdio::piped())
             // The terminal's Ctrl-C is for the supervisor, which ends the host in order.
             .process_group(0);
-        if std::env::var_os("RUST_BACKTRACE").is_none() {
-            // A panic of game code should say where it came from.
-            command.env("RUST_BACKTRACE", "1");
-        }
         let mut child = command.spawn()?;
         // The command keeps the child's end of the pipe open until it is dropped.
         drop(command);
@@ -181,7 +183,7 @@ impl HostProcess {
         let stderr_thread = errors.map(|(err, messages, kept)| {
             spawn("host-stderr", move || {
                 lines(err, |text| {
-                    let is_last = crash::parse(&text).is_some();
+                    let is_last = crash::is_last_words(&text);
                     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                     if kept.lines.len() == KEPT_LINES {
                         kept.lines.pop_front();

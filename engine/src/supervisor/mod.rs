@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`backtrace`] | where panics and crashes came from |
 //! | [`death`] | what is said of a host that died |
 //! | [`host_process`] | starting, feeding and ending the host |
 //! | [`hub`] | clients and what they want |
@@ -13,6 +14,7 @@
 //! | [`restart`] | what follows the death of a host |
 //! | [`status`] | the status document |
 
+mod backtrace;
 mod death;
 mod host_process;
 mod hub;
@@ -45,6 +47,7 @@ use crate::host::HostSetup;
 use crate::line_log::LineLog;
 use crate::project::Project;
 use crate::state_folder;
+use backtrace::{Backtraces, Named};
 use host_process::{HostEnd, HostProcess};
 pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
@@ -84,6 +87,8 @@ enum Message {
     HostEnded { run: u64, end: Box<HostEnd> },
     /// The builder says something.
     Build(BuildEvent),
+    /// A backtrace has names.
+    Backtrace(Box<Named>),
     /// The UI of this process ended.
     UiEnded,
 }
@@ -134,6 +139,8 @@ struct Supervisor {
     resumed_run: Option<PathBuf>,
     /// Hosts that died, and how the next one comes.
     restarts: Restarts,
+    /// Where panics and crashes came from.
+    backtraces: Backtraces,
 }
 
 /// Runs the game until it ends; returns the exit code.
@@ -192,6 +199,7 @@ pub(crate) fn run(
         state,
         resumed_run,
         restarts: Restarts::default(),
+        backtraces: Backtraces::default(),
     };
     let end = end_signals()?;
     let ui = supervisor.start(with_ui, socket)?;
@@ -448,6 +456,7 @@ impl Supervisor {
                 }
             }
             Message::Build(event) => self.build_event(event),
+            Message::Backtrace(named) => self.backtrace_named(*named),
             Message::UiEnded => self.exit = Some(self.exit.unwrap_or(ExitCode::SUCCESS)),
         }
     }
@@ -594,6 +603,7 @@ impl Supervisor {
                 version,
                 message,
             } => self.version_failed(&module, version, &message),
+            FromHost::Panicked { place, frames } => self.panicked(place, frames),
             FromHost::Viewport(frame) => {
                 self.hub
                     .broadcast(&Event::Viewport(frame), |wants| wants.viewport);

@@ -27,6 +27,7 @@ impl Supervisor {
             problems.insert(0, death.clone());
         }
         problems.extend(self.snapshot.problems.iter().cloned());
+        self.backtraces.add_to(&mut problems);
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
         let mut frames = self.snapshot.frames;
         frames.fps = rounded(frames.fps);

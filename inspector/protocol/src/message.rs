@@ -179,6 +179,8 @@ pub struct HostDeath {
     pub how: String,
     /// Module, version and function that were running, where known.
     pub during: Option<String>,
+    /// The calls that led there, innermost first, once their names are known.
+    pub backtrace: Vec<String>,
     /// Last lines the host wrote to its standard error.
     pub stderr: Vec<String>,
 }

@@ -193,6 +193,11 @@ fn clean_death(death: HostDeath) -> HostDeath {
     HostDeath {
         how: clean_line(&death.how),
         during: death.during.as_deref().map(clean_line),
+        backtrace: death
+            .backtrace
+            .iter()
+            .map(|line| clean_line(line))
+            .collect(),
         stderr: death.stderr.iter().map(|line| clean_text(line)).collect(),
     }
 }

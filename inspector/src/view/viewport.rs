@@ -62,7 +62,7 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
     } else {
         Line::styled(" The host is down.", theme::ERROR)
     }];
-    let mut stderr = &[][..];
+    let (mut backtrace, mut stderr) = (&[][..], &[][..]);
     if let Some(death) = &model.death {
         lines.push(Line::from(vec![
             Span::styled(" how     ", theme::DIM),
@@ -74,6 +74,7 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
                 Span::styled(during.clone(), theme::TITLE),
             ]));
         }
+        backtrace = &death.backtrace;
         stderr = &death.stderr;
     }
     if !is_starting {
@@ -82,6 +83,9 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
             Span::raw(" restarts it"),
         ]));
     }
+    let room = usize::from(height).saturating_sub(lines.len());
+    let calls = backtrace.iter().take(room);
+    lines.extend(calls.map(|call| Line::raw(format!(" {}", call.trim_start()))));
     let room = usize::from(height).saturating_sub(lines.len() + 1);
     if room > 0 && !stderr.is_empty() {
         lines.push(Line::styled(

@@ -1,6 +1,7 @@
 //! A game that is built in a moment and has one of everything. The end-to-end
 //! tests edit it while it runs; the texts they replace are in their tables.
 
+mod faults;
 mod rules;
 
 use std::path::Path;
@@ -44,6 +45,8 @@ pub struct Counter {
 pub struct Fuse {
     system: bool,
     observer: bool,
+    /// A fault that ends the process.
+    fault: String,
 }
 
 /// What outlives the host.
@@ -105,6 +108,10 @@ fn burn(mut fuse: ResMut<Fuse>) {
     if std::mem::take(&mut fuse.system) {
         panic!("the fuse burnt down");
     }
+}
+
+fn blow(mut fuse: ResMut<Fuse>) {
+    faults::run(&std::mem::take(&mut fuse.fault));
 }
 
 fn burn_observed(_: On<Ticked>, mut fuse: ResMut<Fuse>) {
@@ -227,6 +234,16 @@ fn arm_observer(world: &mut World) {
     world.resource_mut::<Fuse>().observer = true;
 }
 
+/// Armed, it ends the process in the next frame.
+fn arm_fault(world: &mut World, kind: String) {
+    world.resource_mut::<Fuse>().fault = kind;
+}
+
+/// Ends the process, on a worker thread.
+fn fault(kind: String) {
+    faults::run(&kind);
+}
+
 fn fail() -> i64 {
     panic!("this function fails");
 }
@@ -271,7 +288,7 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .event::<Poked>()
         .asset_checked::<Tuning>("tuning.ron", check)
         .shared_state::<Totals>()
-        .systems(Update, (count, listen, burn, drive, total))
+        .systems(Update, (count, listen, burn, blow, drive, total))
         .systems(Render, draw)
         .observe(ticked)
         .observe(removed)
@@ -293,6 +310,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("speeds", speeds)
         .function("arm", arm)
         .function("arm_observer", arm_observer)
+        .function("arm_fault", arm_fault)
+        .function("fault", fault)
         .function("fail", fail)
         .function("crash", crash)
         .function("crash_in_frame", crash_in_frame)

@@ -17,7 +17,7 @@ impl Host {
             let Some((module, version, function)) = self.registry.name_call(id) else {
                 continue;
             };
-            let (message, file, line, column, rendered) = match fault {
+            let (message, file, line, column) = match fault {
                 SystemFault::Panicked { report, .. } => {
                     let message = format!("system `{function}` panicked: {}", report.message);
                     self.outbox.error(format!(
@@ -25,23 +25,17 @@ impl Host {
                          paused until the next reload",
                         report.summary()
                     ));
-                    (
-                        message,
-                        report.file,
-                        report.line,
-                        report.column,
-                        report.backtrace,
-                    )
+                    (message, report.file, report.line, report.column)
                 }
                 SystemFault::Failed { message, .. } => {
                     let message = format!("system `{function}` failed: {message}");
                     self.outbox
                         .error(format!("Module '{module}' v{version}: {message}"));
-                    (message, String::new(), 0, 0, String::new())
+                    (message, String::new(), 0, 0)
                 }
             };
             let problem = Problem {
-                rendered: format!("error: {message}\n --> {file}:{line}:{column}\n{rendered}"),
+                rendered: format!("error: {message}\n --> {file}:{line}:{column}\n"),
                 module: module.clone(),
                 severity: Severity::Error,
                 file,

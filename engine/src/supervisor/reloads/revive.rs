@@ -1,6 +1,7 @@
 //! Versions after a crash: whose code it was, what is not loaded again, and what the next
 //! host begins with.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use inspector_protocol::message::LogLevel;
@@ -73,6 +74,23 @@ impl Reloads {
         for applied in applied.unwrap_or_default().iter().rev().take(2) {
             engine_build::refresh_artifact(&applied.built.artifact);
         }
+    }
+
+    /// The artifact with some content, of those that may still be there.
+    pub(in crate::supervisor) fn artifact(&self, hash: u64) -> Option<&Path> {
+        let known = self.modules.values().flat_map(|module| {
+            let applied = module.applied.iter().map(|applied| &applied.built);
+            applied.chain(&module.latest)
+        });
+        let pending = self.pending.values().map(|pending| &pending.built);
+        let mut all = known.chain(pending);
+        let built = all.find(|built| built.hash == hash)?;
+        Some(&built.artifact)
+    }
+
+    /// What is wrong with versions that did not get in, or failed.
+    pub(in crate::supervisor) fn refused(&mut self) -> impl Iterator<Item = &mut Problem> {
+        self.modules.values_mut().filter_map(|m| m.refused.as_mut())
     }
 
     /// The first or the last load of a module that the host has not answered.

@@ -1,0 +1,134 @@
+//! Whatever game code does to its process is named: module, version, function and the line.
+
+#![cfg(target_os = "linux")]
+
+use inspector_protocol::status::ReloadOutcome;
+use liveloop_tests::engine::{Engine, LIB};
+use liveloop_tests::scratch::Scratch;
+
+/// Where the faults are.
+const FAULTS: &str = "game_logic/src/faults.rs";
+
+/// What a host is said to have died of.
+const KINDS: [(&str, &str); 8] = [
+    ("segfault", "died of SIGSEGV"),
+    ("bus", "died of SIGBUS"),
+    ("illegal", "died of SIGILL"),
+    ("divide", "died of SIGFPE"),
+    ("abort", "died of SIGABRT"),
+    // What cannot be allocated ends in an abort.
+    ("exhaust", "died of SIGABRT"),
+    ("overflow", "died of SIGSEGV"),
+    ("exit", "ended with exit status 3"),
+];
+
+#[test]
+fn every_fault_is_named_with_its_line_and_the_game_goes_on() {
+    let scratch = Scratch::take();
+    let config = scratch.policies("checkpoint_every: 0.1, rollback_within: 0.0");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["7"]);
+    let crates = engine.text("inventory");
+    for (kind, how) in KINDS {
+        for (function, place) in [
+            ("fault", "function `fault`"),
+            ("arm_fault", "system `game_logic::blow`"),
+        ] {
+            engine.next_checkpoint();
+            let (before, from) = (engine.dump(), engine.log.len());
+            // One that is armed may return before the frame that it ends in.
+            let _ = engine.try_call(function, &[&format!("\"{kind}\"")]);
+            let after = engine.next_host(&before.engine);
+            let reason = format!("the host {how} in game_logic v1, {place}");
+            let restart = after.restart.expect("it was restarted");
+            assert_eq!(restart.reason, reason, "{kind}");
+            assert!(restart.checkpoint.is_some(), "{kind}");
+            assert_eq!(engine.text("inventory"), crates, "{kind}");
+
+            let heading = format!("[ERROR] Backtrace ({reason}):");
+            let (at, _) = engine
+                .log
+                .wait(from, "the backtrace", |line| line == heading);
+            let (at, line) = engine.log.wait(at, "the innermost call", |_| true);
+            let start = format!("   0: game_logic::faults::{kind} at {FAULTS}:");
+            assert!(line.starts_with(&start), "{kind}: {line}");
+            // And who called it.
+            let caller = if function == "fault" { "fault" } else { "blow" };
+            let caller = format!(": game_logic::{caller} at {LIB}:");
+            if kind != "overflow" {
+                engine
+                    .log
+                    .wait(at, "the outermost call", |line| line.contains(&caller));
+            }
+        }
+    }
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_crash_of_a_young_version_is_a_problem_with_its_line() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    let first_line = "counter.frames += 1;";
+    scratch.edit(
+        LIB,
+        first_line,
+        &format!("faults::run(\"illegal\");\n    {first_line}"),
+    );
+    engine.wait("the rollback", |status| {
+        let mut reloads = status.reloads.iter();
+        reloads
+            .any(|reload| reload.outcome == ReloadOutcome::RolledBack)
+            .then_some(())
+    });
+    let problem = engine.wait("the place", |status| {
+        let problem = status.problems.first()?;
+        (problem.line > 0).then(|| problem.clone())
+    });
+    assert_eq!(problem.file, FAULTS, "{problem:#?}");
+    for call in ["game_logic::faults::illegal", "game_logic::count at"] {
+        assert!(problem.rendered.contains(call), "{problem:#?}");
+    }
+    assert_eq!(engine.number("answer"), 1);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_panic_is_told_once_with_the_calls_that_led_there() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.call("arm_fault", &["\"nothing\""]);
+    let problem = engine.wait("the backtrace", |status| {
+        let mut problems = status.problems.iter();
+        let problem = problems.find(|problem| problem.message.contains("no fault `nothing`"))?;
+        problem.rendered.contains("   0: ").then(|| problem.clone())
+    });
+    assert_eq!(problem.file, FAULTS, "{problem:#?}");
+    for call in [
+        &format!(
+            "   0: game_logic::faults::run at {FAULTS}:{}:",
+            problem.line
+        ),
+        &format!("   1: game_logic::blow at {LIB}:"),
+    ] {
+        assert!(problem.rendered.contains(call), "{problem:#?}");
+    }
+    // Only what is the game's.
+    for other in ["bevy_ecs", "std::", "core::"] {
+        assert!(!problem.rendered.contains(other), "{problem:#?}");
+    }
+    // A called function has its panic in the answer, and the way there in the log.
+    let reason = engine.try_call("fail", &[]).expect_err("it panics");
+    assert!(reason.contains("this function fails"), "{reason}");
+    engine.log.wait(0, "the way there", |line| {
+        line.starts_with(&format!("   0: game_logic::fail at {LIB}:"))
+    });
+    let backtraces = |lines: Vec<String>| {
+        let about = lines
+            .iter()
+            .filter(|line| line.contains("Backtrace (panic at "));
+        about.count()
+    };
+    assert_eq!(backtraces(engine.log.since(0)), 2);
+    assert!(engine.finish().success());
+}
