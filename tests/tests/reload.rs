@@ -81,8 +81,8 @@ fn an_attached_observer_runs_its_new_body_for_entities_it_was_attached_to_before
     // The next one needs a new world.
     let reload = engine.apply(
         LIB,
-        "    poked: u64,\n}",
-        "    poked: u64,\n    later: u32,\n}",
+        "    turned: u64,\n}",
+        "    turned: u64,\n    later: u32,\n}",
     );
     assert_eq!(reload.to, Some(3), "{reload:#?}");
     assert_eq!(engine.number("poke"), 50);
@@ -91,15 +91,15 @@ fn an_attached_observer_runs_its_new_body_for_entities_it_was_attached_to_before
     let place = engine.log.len();
     engine.apply(
         LIB,
-        ".observe(burn_observed)\n        .entity_observer(poked);",
-        ".observe(burn_observed);",
+        ".callback(unwind)\n        .entity_observer(poked);",
+        ".callback(unwind);",
     );
     let lint = "[WARN] Module 'game_logic': `game_logic::poked` is attached to 5 entities and \
                 registered by no module";
     engine.log.wait(place, lint, |line| line.starts_with(lint));
     assert_eq!(engine.number("poke"), 0);
-    let back = ".observe(burn_observed)\n        .entity_observer(poked);";
-    engine.apply(LIB, ".observe(burn_observed);", back);
+    let back = ".callback(unwind)\n        .entity_observer(poked);";
+    engine.apply(LIB, ".callback(unwind);", back);
     assert_eq!(engine.number("poke"), 50, "back, where it was");
     engine.wait("that the old versions go", |status| {
         let versions = &status.modules[0].versions;
@@ -109,6 +109,38 @@ fn an_attached_observer_runs_its_new_body_for_entities_it_was_attached_to_before
             .all(|version| unloaded(version.state))
             .then_some(())
     });
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn a_callback_that_waits_runs_its_new_body_with_the_data_it_has() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    assert_eq!(engine.number("turned"), 0);
+    engine.call("wind", &["1000"]);
+    let turned = |beyond: u64| {
+        engine.wait("that the callback was called", |_| {
+            let turned = engine.number("turned");
+            (turned > beyond).then_some(turned)
+        })
+    };
+    let first = turned(1000);
+    engine.apply(LIB, "spring.turns += 1;", "spring.turns += 1_000_000;");
+    let second = turned(1_000_000);
+    assert_ne!(second % 1_000_000, 0, "it went on from {first}");
+    // Its data changes its type.
+    engine.apply(
+        LIB,
+        "pub struct Spring {\n    turns: u64,",
+        "pub struct Spring {\n    metal: String,\n    turns: u64,",
+    );
+    let third = turned(second);
+    assert_eq!(third % 1_000_000, second % 1_000_000);
+
+    let place = engine.log.len();
+    engine.apply(LIB, ".callback(unwind)\n", "\n");
+    let lint = "[WARN] Module 'game_logic': 1 call of `game_logic::unwind` cannot come";
+    engine.log.wait(place, lint, |line| line.starts_with(lint));
     assert!(engine.finish().success());
 }
 

@@ -60,6 +60,7 @@ use bevy_reflect::Reflect;
 use bevy_reflect::prelude::ReflectDefault;
 
 use crate::log::{self, Level};
+use crate::path;
 
 #[cfg(test)]
 mod tests;
@@ -240,14 +241,14 @@ fn detach(entity: &mut EntityWorldMut<'_>, function: &str) {
 
 /// What is wrong with attaching a function whose type has this name.
 pub(crate) fn check_path(function: &str) -> Result<(), String> {
-    if function.contains("{{closure}}") || function.contains("fn(") {
-        return Err(format!(
-            "`{function}` cannot be attached to entities: they know their observers by name, and \
-             closures and function pointers have none; write a function (`fn on_hurt(hurt: \
-             On<Hurt>)`)"
-        ));
+    if path::is_of_function(function) {
+        return Ok(());
     }
-    Ok(())
+    Err(format!(
+        "`{function}` cannot be attached to entities: they know their observers by name, and \
+         closures and function pointers have none; write a function (`fn on_hurt(hurt: \
+         On<Hurt>)`)"
+    ))
 }
 
 #[track_caller]

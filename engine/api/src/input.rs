@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use bevy_ecs::resource::Resource;
+use bevy_reflect::Reflect;
 
 /// A key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Reflect)]
 pub enum Key {
     /// A character key, as typed. Space is `Char(' ')`.
     Char(char),

@@ -38,6 +38,7 @@
 //! | [`system`] | turning functions and tuples into systems with order and conditions |
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`attach`] | observers that entities have by name |
+//! | [`callback`] | functions called later, again and again, or on a key, with data that waits with them |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`migration`] | written migrations between types |
@@ -59,6 +60,7 @@ extern crate self as engine_api;
 pub mod abi;
 pub mod asset;
 pub mod attach;
+pub mod callback;
 pub mod component_hooks;
 pub mod function;
 pub mod hook;
@@ -70,6 +72,7 @@ pub mod message;
 pub mod migration;
 pub mod module;
 pub mod observer;
+mod path;
 pub mod prelude;
 pub mod schema;
 pub mod shared;

@@ -1,6 +1,6 @@
 //! The module builder and the description it collects.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use bevy_reflect::{FromReflect, GetTypeRegistration, PartialReflect, Reflect, Ty
 
 use crate::asset::AssetRegistration;
 use crate::attach;
+use crate::callback::{self, CallbackFunction};
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
@@ -88,6 +89,8 @@ pub struct ModuleDescription {
     pub shared: Vec<SharedRegistration>,
     /// Types of the results of jobs.
     pub results: Vec<JobResultType>,
+    /// Paths of the functions that can be called back.
+    pub callbacks: Vec<String>,
 }
 
 /// Collects what a module offers. Everything registered belongs to the version
@@ -245,6 +248,26 @@ impl ModuleBuilder {
             .observers
             .push(ObserverRegistration::attachable(observer, occurrence));
         self.check(attach::check_path(name))
+    }
+
+    /// A function that systems have called back later: `commands.run_after(delay, explode,
+    /// bomb)`. See [`crate::callback`].
+    ///
+    /// Closures and function pointers are refused: what waits knows its function by its path.
+    pub fn callback<T: KeepValue, M, F: CallbackFunction<T, M>>(
+        &mut self,
+        function: F,
+    ) -> &mut Self {
+        let name = type_name::<F>();
+        if self.description.callbacks.iter().any(|known| known == name) {
+            let error = format!("`{name}` is registered twice; remove one `callback`");
+            return self.check(Err(error));
+        }
+        self.description.callbacks.push(name.to_owned());
+        let system = callback::configure(name, TypeId::of::<F>(), function.into_callback());
+        self.description.systems.push((Stage::PreUpdate, system));
+        self.component::<Kept<T>>()
+            .check(callback::check_path(name))
     }
 
     /// Which observer of this name the next one is, from 1.

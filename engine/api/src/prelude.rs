@@ -7,7 +7,7 @@ pub use bevy_ecs;
 pub use bevy_ecs::prelude::{
     Add, Added, AnyOf, Bundle, Changed, ChildOf, Children, Command, Commands, Component, Deferred,
     Despawn, DetectChanges, DetectChangesMut, Entity, EntityCommands, EntityEvent, EntityMut,
-    EntityRef, EntityWorldMut, Event, FromWorld, Has, Insert, Local, Message, MessageWriter,
+    EntityRef, EntityWorldMut, Event, FromWorld, Has, InMut, Insert, Local, Message, MessageWriter,
     Messages, Mut, Name, On, Or, ParamSet, Populated, Query, QueryState, Ref, ReflectComponent,
     ReflectResource, Remove, RemovedComponents, Res, ResMut, Resource, Single, SystemCondition,
     With, Without, World, any_with_component, not, resource_changed, resource_exists,
@@ -19,6 +19,7 @@ pub use bevy_reflect::prelude::{
 };
 
 pub use crate::attach::{Attach, Attached};
+pub use crate::callback::{Callback, Callbacks};
 pub use crate::hook::{Reload, Unloaded};
 pub use crate::input::{Input, Key, MouseButton};
 pub use crate::job::{Job, JobFailed, JobId, Jobs};

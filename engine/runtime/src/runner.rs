@@ -75,6 +75,13 @@ impl RunnableSystem {
         &self.config.name
     }
 
+    /// Whether `next` is this system as the next version has it. Closures of one function have
+    /// one name and are told apart by their order.
+    fn is_before(&self, next: &Self) -> bool {
+        let (old, new) = (&self.config, &next.config);
+        old.name == new.name && old.occurrence == new.occurrence
+    }
+
     /// Takes over from the same system of the version before: what it has seen
     /// changed, and when its timer fires next.
     fn continue_from(&mut self, old: &Self) {
@@ -139,7 +146,7 @@ impl VersionSystems {
     pub fn continue_from(&mut self, old: &Self) {
         for (stage, old_stage) in self.stages.iter_mut().zip(&old.stages) {
             for system in stage {
-                if let Some(old) = old_stage.iter().find(|old| old.name() == system.name()) {
+                if let Some(old) = old_stage.iter().find(|old| old.is_before(system)) {
                     system.continue_from(old);
                 }
             }

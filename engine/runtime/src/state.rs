@@ -17,6 +17,7 @@ use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::TypeRegistry;
+use engine_api::callback::{self, Callback};
 use engine_api::component_hooks::{HookSet, HookTable};
 use engine_api::input::Input;
 use engine_api::job::JobBoard;
@@ -105,11 +106,12 @@ impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
         // The names of kept values are saved and restored like their values, and so are what
-        // readers have heard and the observers of entities.
+        // readers have heard, the observers of entities and callbacks.
         let own = [
             StateType::component::<KeepKey>(),
             message::position_type(),
             StateType::component::<Attached>(),
+            StateType::component::<Callback>(),
         ];
         let known = own.map(|state| {
             let known = KnownType {
@@ -566,6 +568,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<JobBoard>();
     world.register_component::<HookTable>();
     attach::declare(world);
+    callback::declare(world);
     keep::declare(world);
     message::declare(world);
     shared::declare(world);
@@ -653,6 +656,7 @@ pub fn game_entities(world: &World) -> u64 {
         TypeId::of::<Observer>(),
         TypeId::of::<IsResource>(),
         TypeId::of::<KeepKey>(),
+        TypeId::of::<Callback>(),
     ]
     .into_iter()
     .filter_map(|type_id| world.components().get_id(type_id))

@@ -3,7 +3,7 @@
 //! Everything that can fail (schemas that do not fit, a panic while systems are
 //! prepared) comes first and is undone; then everything is put into place at once.
 
-mod attached;
+mod by_name;
 mod entering;
 mod returning;
 
@@ -59,6 +59,8 @@ pub struct ActiveModule {
     observers: Vec<(Entity, Arc<ObserverGate>)>,
     /// Paths of the observers that can be attached to entities.
     attachable: Vec<String>,
+    /// Paths of functions that can be called back.
+    callbacks: Vec<String>,
     component_hooks: VersionHooks,
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
@@ -214,6 +216,7 @@ impl ActiveModules {
             shared,
             migrations,
             results,
+            callbacks,
             ..
         } = description;
         let results = Results::new(results, migrations);
@@ -269,6 +272,7 @@ impl ActiveModules {
             systems: runnable.systems,
             observers: runnable.observers,
             attachable,
+            callbacks,
             component_hooks,
             end_frame: end_frame.collect(),
             build,
@@ -282,7 +286,7 @@ impl ActiveModules {
         let previous = registry.activate(&active.name, key, &functions, first_function);
         let mut retired = Retired::of(types, functions);
         self.put_in(active, previous, &mut retired, world, registry);
-        self.publish_attachable(world);
+        self.publish_names(world);
         let unheard = self.unheard(world);
         Ok(Swapped {
             previous,

@@ -37,6 +37,7 @@ pub struct Counter {
     heard: u64,
     removed: u64,
     poked: u64,
+    turned: u64,
 }
 
 /// Armed by a test, blows up in the next frame.
@@ -102,6 +103,19 @@ fn removed(_: On<Remove<Crate>>, mut counter: ResMut<Counter>) {
 /// Attached to crates by `attach`.
 fn poked(_: On<Poked>, mut counter: ResMut<Counter>) {
     counter.poked += 1;
+}
+
+/// What `wind` starts is called with.
+#[derive(Reflect, Default)]
+#[reflect(Default)]
+pub struct Spring {
+    turns: u64,
+}
+
+/// Called again and again, once `wind` was called.
+fn unwind(mut spring: InMut<Spring>, mut counter: ResMut<Counter>) {
+    spring.turns += 1;
+    counter.turned = spring.turns;
 }
 
 fn burn(mut fuse: ResMut<Fuse>) {
@@ -199,6 +213,15 @@ fn attach(world: &mut World) -> u32 {
     crates.len() as u32
 }
 
+/// Starts a callback whose data counts from `turns`.
+fn wind(world: &mut World, turns: u64) {
+    world.commands().run_every(Duration::ZERO, unwind, Spring { turns });
+}
+
+fn turned(world: &mut World) -> u64 {
+    world.resource::<Counter>().turned
+}
+
 /// Pokes every crate; what their observers made of that.
 fn poke(world: &mut World) -> u64 {
     let crates: Vec<Entity> = world.query_filtered::<Entity, With<Crate>>().iter(world).collect();
@@ -293,6 +316,7 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .observe(ticked)
         .observe(removed)
         .observe(burn_observed)
+        .callback(unwind)
         .entity_observer(poked);
     m.function("answer", answer)
         .function("wait_for", wait_for)
@@ -306,6 +330,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("despawn_all", despawn_all)
         .function("attach", attach)
         .function("poke", poke)
+        .function("wind", wind)
+        .function("turned", turned)
         .function("inventory", inventory)
         .function("speeds", speeds)
         .function("arm", arm)

@@ -5,7 +5,9 @@ use engine_api::bevy_ecs::hierarchy::{ChildOf, Children};
 use engine_api::bevy_ecs::lifecycle::{Add, HookContext, Remove};
 use engine_api::bevy_ecs::name::Name;
 use engine_api::bevy_ecs::query::Allow;
+use engine_api::bevy_ecs::system::{IntoSystem, System};
 use engine_api::bevy_ecs::world::DeferredWorld;
+use engine_api::keep::Kept;
 use engine_api::prelude::*;
 use proptest::prelude::*;
 
@@ -687,4 +689,83 @@ fn observers_that_entities_have_come_back_with_them() {
     assert_eq!(attached.unwrap().names().count(), 1);
     let gun = named(&mut game.world, "Gun");
     assert_eq!(game.world.get::<Attached>(gun), None);
+}
+
+#[test]
+fn calls_that_wait_come_back_with_their_data() {
+    #[derive(Reflect, Default)]
+    #[reflect(Default)]
+    #[type_path = "game"]
+    struct Bomb {
+        at: Option<Entity>,
+        words: String,
+    }
+    fn explode(_: InMut<Bomb>) {}
+    fn blink() {}
+    fn armed(m: &mut ModuleBuilder) {
+        m.callback(explode).callback(blink);
+    }
+    let mut before = Game::new(armed);
+    let ship = before.world.spawn(Name::new("Ship")).id();
+    let mut commands = before.world.commands();
+    let bomb = Bomb {
+        at: Some(ship),
+        words: "tick".to_owned(),
+    };
+    commands.run_after(std::time::Duration::from_secs(7), explode, bomb);
+    commands.run_on_key(Key::F(3), blink, ());
+    before.world.flush();
+    let checkpoint = before.save();
+    assert_eq!(checkpoint.lost, []);
+    let mut game = Game::new(armed);
+    let report = game.load(&checkpoint).unwrap();
+    assert_eq!(report.unknown, Vec::<String>::new());
+    let all = |world: &mut World| {
+        let mut all: Vec<String> = world
+            .query::<&Callback>()
+            .iter(world)
+            .map(|callback| format!("{callback:?}"))
+            .collect();
+        all.sort();
+        all
+    };
+    let waiting = all(&mut game.world);
+    assert_eq!(waiting.len(), 2);
+    assert_eq!(waiting, all(&mut before.world));
+    let ship = named(&mut game.world, "Ship");
+    let mut bombs = game.world.query::<(&Kept<Bomb>, &Callback)>();
+    let (Kept(bomb), _) = bombs.single(&game.world).unwrap();
+    assert_eq!((bomb.at, bomb.words.as_str()), (Some(ship), "tick"));
+}
+
+#[test]
+fn readers_go_on_where_they_were_when_the_checkpoint_was_taken() {
+    fn listen(mut hits: MessageReader<Hit>) -> usize {
+        hits.read().count()
+    }
+    fn armed(m: &mut ModuleBuilder) {
+        m.message::<Hit>();
+    }
+    /// What a system of this name hears that was prepared for the world just now.
+    fn hear(game: &mut Game) -> usize {
+        let mut system = IntoSystem::into_system(listen);
+        engine_api::keep::naming("game::listen", || system.initialize(&mut game.world));
+        system.run((), &mut game.world).unwrap()
+    }
+    let hit = |game: &mut Game| {
+        let whom = Entity::PLACEHOLDER;
+        let mut queue = game.world.resource_mut::<Messages<Hit>>();
+        queue.write(Hit { whom });
+    };
+    let mut before = Game::new(armed);
+    hit(&mut before);
+    hit(&mut before);
+    assert_eq!(hear(&mut before), 2);
+    hit(&mut before);
+    let checkpoint = before.save();
+    assert_eq!(checkpoint.lost, []);
+    let mut game = Game::new(armed);
+    game.load(&checkpoint).unwrap();
+    assert_eq!(hear(&mut game), 1, "the one that was not heard before");
+    assert_eq!(hear(&mut game), 0);
 }

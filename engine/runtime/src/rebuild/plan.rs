@@ -14,6 +14,7 @@ use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::schedule::Schedules;
 use engine_api::bevy_ecs::world::World;
+use engine_api::callback::Callable;
 use engine_api::component_hooks::HookTable;
 
 use super::{ColumnError, RebuildError};
@@ -217,6 +218,7 @@ fn default_way(info: &ComponentInfo) -> Way {
         TypeId::of::<Schedules>(),
         TypeId::of::<HookTable>(),
         TypeId::of::<Attachable>(),
+        TypeId::of::<Callable>(),
     ];
     if bound.contains(&type_id) {
         Way::Leave

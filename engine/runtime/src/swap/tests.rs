@@ -11,6 +11,7 @@ use crate::state;
 use crate::testing::{Build, describe, some_code};
 
 mod attached;
+mod callbacks;
 mod component_hooks;
 
 #[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
