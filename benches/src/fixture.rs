@@ -1,6 +1,7 @@
 //! A backend whose code is part of this program: nothing is loaded or unloaded, so
 //! that what is measured is the engine alone.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
@@ -159,6 +160,7 @@ impl LinkedHost {
             wait_for_modules: false,
             shared: None,
             rollback_within: Duration::ZERO,
+            drain: HashMap::new(),
             checkpoints: None,
         };
         let host = Host::start(config, inbox, outbox)?;

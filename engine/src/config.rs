@@ -12,6 +12,7 @@
 //!     policies: (
 //!         rollback_within: 3.0,
 //!         on_crash: Restart, // or Wait
+//!         drain: WarnAfter(10.0), // or Wait, or CancelAfter(10.0)
 //!         checkpoint_every: 5.0,
 //!         checkpoints_kept: 10,
 //!     ),
@@ -23,10 +24,11 @@
 //! )
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine_runtime::host::DrainPolicy;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde::Deserialize;
 
@@ -71,6 +73,8 @@ pub(crate) struct Policies {
     rollback_within: Seconds,
     /// What becomes of a game whose host died.
     pub(crate) on_crash: OnCrash,
+    /// What becomes of the calls of versions that drain; modules may have their own.
+    drain: Drain,
     /// Seconds between two checkpoints; 0 for none but at swaps.
     checkpoint_every: Seconds,
     /// How many checkpoints are kept.
@@ -82,6 +86,7 @@ impl Default for Policies {
         Self {
             rollback_within: Seconds(3.0),
             on_crash: OnCrash::Restart,
+            drain: Drain::WarnAfter(Seconds(10.0)),
             checkpoint_every: Seconds(5.0),
             checkpoints_kept: 10,
         }
@@ -105,6 +110,27 @@ pub(crate) enum OnCrash {
     Restart,
     /// It waits until a person asks for a new host.
     Wait,
+}
+
+/// What becomes of the calls of a version that drains.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+enum Drain {
+    /// They take the time they need.
+    Wait,
+    /// They are named in the log when the version drains for so many seconds.
+    WarnAfter(Seconds),
+    /// Jobs are cancelled then, and what cannot be cancelled is named.
+    CancelAfter(Seconds),
+}
+
+impl From<Drain> for DrainPolicy {
+    fn from(drain: Drain) -> Self {
+        match drain {
+            Drain::Wait => Self::Wait,
+            Drain::WarnAfter(limit) => Self::WarnAfter(Duration::from_millis(limit.ms())),
+            Drain::CancelAfter(limit) => Self::CancelAfter(Duration::from_millis(limit.ms())),
+        }
+    }
 }
 
 /// A time of at most a day.
@@ -168,7 +194,7 @@ fn module_name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::E
 }
 
 /// One module.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleConfig {
     /// Its name, and that of the function marked `#[module]`.
@@ -178,6 +204,9 @@ pub(crate) struct ModuleConfig {
     pub(crate) kind: ModuleKind,
     /// Where its source is, from the project's root.
     pub(crate) path: PathBuf,
+    /// What becomes of the calls of its versions that drain, if not what the policies say.
+    #[serde(default)]
+    drain: Option<Drain>,
     /// The package there, found by [`Config::find_packages`].
     #[serde(skip)]
     pub(crate) package: String,
@@ -285,6 +314,15 @@ impl Config {
             policies: file.policies,
             text,
         })
+    }
+
+    /// What becomes of the calls of versions that drain, by module.
+    pub(crate) fn drain_policies(&self) -> HashMap<String, DrainPolicy> {
+        let of = |module: &ModuleConfig| module.drain.unwrap_or(self.policies.drain).into();
+        let modules = self.modules.iter();
+        modules
+            .map(|module| (module.name.clone(), of(module)))
+            .collect()
     }
 
     /// Finds the package of each module.
@@ -418,6 +456,27 @@ mod tests {
         assert_eq!(on_crash(GOOD), OnCrash::Restart);
         let waits = GOOD.replace("frame_rate: 30", "policies: (on_crash: Wait)");
         assert_eq!(on_crash(&waits), OnCrash::Wait);
+    }
+
+    #[test]
+    fn modules_may_drain_in_their_own_way() {
+        let of = |text: &str| {
+            let config = parse(text, None).unwrap();
+            config.drain_policies()["game_logic"]
+        };
+        let ten = Duration::from_secs(10);
+        assert_eq!(of(GOOD), DrainPolicy::WarnAfter(ten));
+        let all = GOOD.replace("frame_rate: 30", "policies: (drain: Wait)");
+        assert_eq!(of(&all), DrainPolicy::Wait);
+        let own = all.replacen("kind: native", "kind: native, drain: CancelAfter(0.5)", 1);
+        let half = Duration::from_millis(500);
+        assert_eq!(of(&own), DrainPolicy::CancelAfter(half));
+        let wrong = all.replace("drain: Wait", "drain: CancelAfter(-1)");
+        let error = parse(&wrong, None).unwrap_err();
+        assert!(
+            error.contains("-1 seconds; it must be 0 to 86400"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Its standard input is one end of a socket pair, the private pipe to the
 //! supervisor. When that breaks, the host ends.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use engine_native::{NativeBackend, NativeModule};
 use engine_runtime::backend::Backend;
-use engine_runtime::host::{CheckpointConfig, Host, HostConfig, ResumeFrom};
+use engine_runtime::host::{CheckpointConfig, DrainPolicy, Host, HostConfig, ResumeFrom};
 use engine_runtime::link::{FromHost, ToHost};
 use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub(crate) struct HostSetup {
     pub(crate) checkpoint_every_ms: u64,
     /// How many of them are kept.
     pub(crate) checkpoints_kept: usize,
+    /// What becomes of the calls of versions that drain, by module.
+    pub(crate) drain: HashMap<String, DrainPolicy>,
     /// The checkpoint that this host goes on with.
     pub(crate) resume: Option<ResumeFrom>,
 }
@@ -113,6 +116,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         wait_for_modules: true,
         shared: Some(shared_of(&setup.state)),
         rollback_within: Duration::from_millis(setup.rollback_within_ms),
+        drain: setup.drain,
         checkpoints: Some(CheckpointConfig {
             folder: checkpoints_of(&setup.state),
             kept: setup.checkpoints_kept,

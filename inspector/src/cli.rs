@@ -82,6 +82,11 @@ pub enum InspectorCommand {
         #[arg(long, value_name = "TYPE", num_args = 0..=1, default_missing_value = "")]
         clear: Option<String>,
     },
+    /// Ask a job to end; `dump` lists them with their numbers.
+    Cancel {
+        /// Number of the job.
+        job: u64,
+    },
     /// Go back to the version before and print how it went as JSON.
     Rollback {
         /// Module.
@@ -254,6 +259,10 @@ fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
         InspectorCommand::Reload { module } => {
             reloaded(ask(link, Request::Reload { id: ID, module })?)
         }
+        InspectorCommand::Cancel { job } => match ask(link, Request::CancelJob { id: ID, job })? {
+            Answer::Value(_) => Ok(()),
+            other => Err(unexpected(&other)),
+        },
         InspectorCommand::Rollback { module, state } => reloaded(ask(
             link,
             Request::Rollback {

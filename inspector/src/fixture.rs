@@ -4,9 +4,9 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use inspector_protocol::message::{Event, HostDeath, LogLevel, LogLine, LogSource};
 use inspector_protocol::status::{
-    CallStatus, CheckpointStatus, ComponentCount, EngineStatus, FrameStatus, HostState,
-    LimboStatus, ModuleStatus, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
-    Status, VersionState, VersionStatus, WorldStatus,
+    CallStatus, CheckpointStatus, ComponentCount, EngineStatus, FrameStatus, HostState, JobState,
+    JobStatus, LimboStatus, ModuleStatus, Problem, ReloadOutcome, ReloadStatus, ReloadTimings,
+    Severity, Status, VersionState, VersionStatus, WorldStatus,
 };
 use inspector_protocol::viewport::{Rgb, ViewportCell, ViewportFrame};
 
@@ -98,6 +98,7 @@ pub(crate) fn status() -> Status {
                 version: 3,
                 function: "path_finding".into(),
                 thread: "job-1".into(),
+                started_at_ms: 500,
                 elapsed_ms: 72_500,
             },
             CallStatus {
@@ -105,9 +106,19 @@ pub(crate) fn status() -> Status {
                 version: 1,
                 function: "考える".into(),
                 thread: "frame".into(),
+                started_at_ms: 72_997,
                 elapsed_ms: 3,
             },
         ],
+        jobs: vec![JobStatus {
+            id: 1,
+            module: "game_logic".into(),
+            version: 3,
+            name: "path_finding".into(),
+            state: JobState::Running,
+            progress: 0.4,
+            elapsed_ms: 72_500,
+        }],
         reloads: vec![
             reload(1, "game_logic", ReloadOutcome::Applied, "first version"),
             reload(

@@ -118,7 +118,7 @@ fn a_callback_that_waits_runs_its_new_body_with_the_data_it_has() {
     let engine = Engine::start(&scratch);
     assert_eq!(engine.number("turned"), 0);
     engine.call("wind", &["1000"]);
-    let turned = |beyond: u64| {
+    let turned = |beyond: i64| {
         engine.wait("that the callback was called", |_| {
             let turned = engine.number("turned");
             (turned > beyond).then_some(turned)

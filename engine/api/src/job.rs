@@ -61,6 +61,13 @@ use crate::schema::Schema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Reflect)]
 pub struct JobId(u64);
 
+impl JobId {
+    /// The job's number, as the inspector shows it. From 1.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
 /// What the work of a job sees of the job. Any thread.
 #[derive(Debug, Default)]
 pub struct Job {

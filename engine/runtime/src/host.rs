@@ -36,6 +36,7 @@ use crate::jobs::JobDesk;
 use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
+use crate::overdue::Overdue;
 use crate::registry::{Registry, VersionKey};
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
@@ -46,6 +47,7 @@ use crate::{call, panic};
 
 pub use crate::keeper::{CheckpointConfig, ResumeFrom};
 pub use crate::outbox::Outbox;
+pub use crate::overdue::DrainPolicy;
 
 /// What a host needs to know.
 pub struct HostConfig {
@@ -66,6 +68,8 @@ pub struct HostConfig {
     /// A version that panics within this time after it replaced another one has failed;
     /// see [`FromHost::Failed`]. Zero for never.
     pub rollback_within: Duration,
+    /// What becomes of the calls of versions that drain, by module; others wait.
+    pub drain: HashMap<String, DrainPolicy>,
     /// How checkpoints are kept; `None` for not at all.
     pub checkpoints: Option<CheckpointConfig>,
 }
@@ -102,6 +106,7 @@ pub struct Host {
     threads: Vec<JoinHandle<()>>,
     telemetry_stop: Arc<AtomicBool>,
     drain: Drain,
+    overdue: Overdue,
     frame_rate: u32,
     max_frames: Option<u64>,
     rollback_within: Duration,
@@ -190,7 +195,7 @@ impl Host {
             spawn("checkpoint", Box::new(move || keeper.run())).map(|()| checkpoints)
         });
         let checkpoints = checkpoints.transpose()?;
-        let jobs = JobDesk::default();
+        let jobs = JobDesk::new(board.clone());
         let world = empty_world(config.frame_rate.max(1), &jobs);
         let waiting = config.modules.into_iter().map(|(name, _)| name);
         let mut modules = ActiveModules::default();
@@ -209,11 +214,12 @@ impl Host {
             ready_assets,
             loader,
             asset_loader,
-            workers: Workers::default(),
+            workers: Workers::named("worker"),
             jobs,
             threads,
             telemetry_stop,
             drain: Drain::default(),
+            overdue: Overdue::new(config.drain),
             frame_rate: config.frame_rate.max(1),
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
@@ -368,7 +374,7 @@ impl Host {
         }
         self.take_state_read();
         self.jobs
-            .deliver(&self.modules, &mut self.world, &self.outbox, &self.board);
+            .deliver(&self.modules, &mut self.world, &self.outbox);
         while let Ok(asset) = self.ready_assets.try_recv() {
             let active = self
                 .modules
@@ -405,13 +411,8 @@ impl Host {
 
     /// Sends what systems and calls started to the workers.
     fn dispatch_jobs(&mut self) {
-        self.jobs.dispatch(
-            &self.modules,
-            &mut self.world,
-            &self.registry,
-            &self.workers,
-            &self.outbox,
-        );
+        self.jobs
+            .dispatch(&self.modules, &mut self.world, &self.registry, &self.outbox);
     }
 
     fn show_picture(&self) {
@@ -426,6 +427,8 @@ impl Host {
         let world = &self.world;
         let book = &self.book;
         let foreign = self.modules.foreign_observers(world);
+        self.overdue
+            .look(&self.registry, &self.board.jobs, &self.outbox);
         self.drain.look(
             &self.registry,
             &self.outbox,

@@ -22,7 +22,12 @@ use crate::panic::{self, PanicReport};
 use crate::registry::{Lease, Registry, VersionKey};
 use crate::swap::ActiveModules;
 use crate::telemetry::Board;
-use crate::workers::Workers;
+use crate::workers::{MAX_WORKERS, Workers};
+use list::Entry;
+
+mod list;
+
+pub use list::JobList;
 
 /// What a version knows of the results of its jobs.
 #[derive(Default)]
@@ -43,8 +48,13 @@ impl Results {
 pub(crate) struct JobDesk {
     /// Shared with the world, where systems start jobs.
     board: JobBoard,
-    /// Jobs for which no worker had a place.
+    telemetry: Arc<Board>,
+    /// Jobs for which no worker was free.
     waiting: VecDeque<Task>,
+    /// Theirs alone: calls by name have others, and never wait for a job.
+    workers: Workers,
+    /// Jobs that workers have.
+    with_workers: usize,
     done: Sender<Ended>,
     ended: Receiver<Ended>,
 }
@@ -54,6 +64,7 @@ struct Task {
     started: StartedJob,
     of: Of,
     call: CallId,
+    entry: Arc<Entry>,
 }
 
 /// A job that was run, or was cancelled before.
@@ -74,19 +85,21 @@ struct Of {
     _lease: Lease,
 }
 
-impl Default for JobDesk {
-    fn default() -> Self {
+impl JobDesk {
+    /// A desk without jobs; what there is to see of them is shown on `telemetry`.
+    pub(crate) fn new(telemetry: Arc<Board>) -> Self {
         let (done, ended) = unbounded();
         Self {
             board: JobBoard::new(|| call::current().map(CallId::bits)),
+            telemetry,
             waiting: VecDeque::new(),
+            workers: Workers::named("job"),
+            with_workers: 0,
             done,
             ended,
         }
     }
-}
 
-impl JobDesk {
     /// The board, for the world.
     pub(crate) fn board(&self) -> JobBoard {
         self.board.clone()
@@ -99,12 +112,11 @@ impl JobDesk {
         modules: &ActiveModules,
         world: &mut World,
         registry: &Registry,
-        workers: &Workers,
         outbox: &Outbox,
     ) {
         for started in self.board.take_started() {
             match owner(&started, modules, registry) {
-                Ok((of, call)) => self.waiting.push_back(Task { started, of, call }),
+                Ok((of, call)) => self.take(started, of, call),
                 Err(why) => {
                     outbox.error(format!("job `{}` was not started: {why}", started.name));
                     self.fail(world, started.id, started.name.clone(), why);
@@ -112,28 +124,54 @@ impl JobDesk {
                 }
             }
         }
-        while let Some(task) = self.waiting.pop_front() {
-            if !workers.has_room() {
-                self.waiting.push_front(task);
-                return;
-            }
+        self.drop_cancelled();
+        while self.with_workers < MAX_WORKERS
+            && let Some(task) = self.waiting.pop_front()
+        {
             let done = self.done.clone();
             // The host may have ended meanwhile; then nobody waits for the result.
-            let refused = workers.run(move || drop(done.send(task.run()))).is_err();
-            debug_assert!(!refused, "there was room, and only this thread fills it");
+            let refused = self
+                .workers
+                .run(move || drop(done.send(task.run())))
+                .is_err();
+            debug_assert!(!refused, "there is a worker for each job");
+            self.with_workers += usize::from(!refused);
+        }
+    }
+
+    fn take(&mut self, started: StartedJob, of: Of, call: CallId) {
+        let StartedJob { id, name, job, .. } = &started;
+        let entry = Arc::new(Entry::new(*id, name, &of.module, of.key, job.clone()));
+        self.telemetry.jobs.add(entry.clone());
+        self.waiting.push_back(Task {
+            started,
+            of,
+            call,
+            entry,
+        });
+    }
+
+    /// Jobs that were cancelled before they began need no worker.
+    fn drop_cancelled(&mut self) {
+        let is_cancelled = |task: &Task| task.started.job.is_cancelled();
+        if !self.waiting.iter().any(is_cancelled) {
+            return;
+        }
+        let all = std::mem::take(&mut self.waiting);
+        let (cancelled, waiting) = all.into_iter().partition::<VecDeque<Task>, _>(is_cancelled);
+        self.waiting = waiting;
+        for task in cancelled {
+            let ended = task.run();
+            self.telemetry.jobs.remove(ended.id);
+            self.board.forget(ended.id);
         }
     }
 
     /// Delivers the results of jobs that have ended. Between frames, after a swap. Runs
     /// observers.
-    pub(crate) fn deliver(
-        &mut self,
-        modules: &ActiveModules,
-        world: &mut World,
-        outbox: &Outbox,
-        problems: &Board,
-    ) {
+    pub(crate) fn deliver(&mut self, modules: &ActiveModules, world: &mut World, outbox: &Outbox) {
         while let Ok(ended) = self.ended.try_recv() {
+            self.with_workers -= 1;
             let Ended {
                 id,
                 name,
@@ -144,7 +182,7 @@ impl JobDesk {
             let why = match result {
                 Some(Ok(value)) if !job.is_cancelled() => deliver(value, &of, modules, world).err(),
                 Some(Err(report)) => {
-                    report_panic(&name, &of, &report, outbox, problems);
+                    report_panic(&name, &of, &report, outbox, &self.telemetry);
                     Some(format!("it panicked at {}", report.summary()))
                 }
                 // Dropped by the code that made it.
@@ -155,6 +193,7 @@ impl JobDesk {
                 }
             };
             self.board.forget(id);
+            self.telemetry.jobs.remove(id);
             if let Some(why) = why {
                 outbox.warn(format!(
                     "Module '{}' v{}: no result of job `{name}`: {why}",
@@ -175,7 +214,12 @@ impl JobDesk {
 impl Task {
     /// Runs the work, on whichever thread.
     fn run(self) -> Ended {
-        let Self { started, of, call } = self;
+        let Self {
+            started,
+            of,
+            call,
+            entry,
+        } = self;
         let StartedJob {
             id,
             name,
@@ -189,6 +233,7 @@ impl Task {
             let _ = panic::guard(|| drop(work));
             None
         } else {
+            entry.begin();
             Some(panic::guard(|| work(&job)))
         };
         Ended {

@@ -21,6 +21,7 @@
 //! | `component_hooks` | hooks of components as the active versions have them | frame |
 //! | `required` | what components that a type requires are made with | loader |
 //! | [`panic`], [`stack`], [`images`] | panics of game code, and where code lies | any |
+//! | `overdue` | what is done about versions that drain for long | frame |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
 //! | [`jobs`] | long work of game code on the workers, and its results | frame |
 //! | [`workers`] | calls off the frame loop | workers |
@@ -48,6 +49,7 @@ mod log;
 pub mod migrate;
 mod observer;
 mod outbox;
+mod overdue;
 pub mod panic;
 pub mod rebuild;
 pub mod registry;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use inspector_protocol::input::InputEvent;
 use inspector_protocol::message::{LogLevel, WorldAct};
 use inspector_protocol::status::{
-    CallStatus, FrameStatus, ModuleStatus, Problem, ReloadOutcome, WorldStatus,
+    CallStatus, FrameStatus, JobStatus, ModuleStatus, Problem, ReloadOutcome, WorldStatus,
 };
 use inspector_protocol::viewport::ViewportFrame;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,13 @@ pub enum ToHost {
         id: u64,
         /// What.
         act: WorldAct,
+    },
+    /// Asks a job to end; answered by [`FromHost::Called`].
+    CancelJob {
+        /// Comes back in the answer.
+        id: u64,
+        /// Number of the job.
+        job: u64,
     },
     /// Files changed that may be assets.
     FilesChanged(Vec<PathBuf>),
@@ -196,6 +203,8 @@ pub struct Snapshot {
     pub modules: Vec<ModuleStatus>,
     /// Running calls.
     pub calls: Vec<CallStatus>,
+    /// Jobs that wait or run.
+    pub jobs: Vec<JobStatus>,
     /// What the world holds.
     pub world: WorldStatus,
     /// Frame times.

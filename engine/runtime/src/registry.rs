@@ -248,7 +248,7 @@ impl Registry {
             state: VersionState::Loading,
             quarantined: false,
             pinned_by: Vec::new(),
-            loaded_at_ms: self.started.elapsed().as_millis() as u64,
+            loaded_at_ms: self.uptime_ms(),
             functions: Vec::new(),
             job_names: 0,
             calls: HashMap::new(),
@@ -361,6 +361,11 @@ impl Registry {
             version.calls.drain().map(|(_, c)| c).collect()
         })
         .unwrap_or_default()
+    }
+
+    /// Milliseconds since the registry was made, which is when the host started.
+    pub fn uptime_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
     }
 
     /// Versions of all modules that no longer take calls and still are mapped.

@@ -32,6 +32,7 @@ use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
 use crate::state::{KeptType, StateBook};
+use crate::swap::by_name::Names;
 use crate::swap::entering::{Entering, Rebuild, Runnable};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
@@ -57,10 +58,7 @@ pub struct ActiveModule {
     pub key: VersionKey,
     systems: VersionSystems,
     observers: Vec<(Entity, Arc<ObserverGate>)>,
-    /// Paths of the observers that can be attached to entities.
-    attachable: Vec<String>,
-    /// Paths of functions that can be called back.
-    callbacks: Vec<String>,
+    names: Names,
     component_hooks: VersionHooks,
     end_frame: Vec<fn(&mut World)>,
     build: fn(&mut ModuleBuilder),
@@ -240,8 +238,7 @@ impl ActiveModules {
             unloaded,
             faults: self.observer_faults.clone(),
         };
-        let attachable = observers.iter().filter(|observer| observer.attachable);
-        let attachable = attachable.map(|observer| observer.name.clone()).collect();
+        let names = Names::new(&observers, callbacks);
         let offer = (systems, observers);
         let entered = if needs_rebuild {
             entering.rebuild(offer, &self.modules, world, book)
@@ -271,8 +268,7 @@ impl ActiveModules {
             key,
             systems: runnable.systems,
             observers: runnable.observers,
-            attachable,
-            callbacks,
+            names,
             component_hooks,
             end_frame: end_frame.collect(),
             build,

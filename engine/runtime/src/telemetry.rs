@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use inspector_protocol::status::{CallStatus, CheckpointStatus, FrameStatus, Problem, WorldStatus};
 
 use crate::call::CallWatch;
+use crate::jobs::JobList;
 use crate::link::Snapshot;
 use crate::registry::Registry;
 
@@ -92,6 +93,8 @@ pub struct Board {
     pub dropped: AtomicU64,
     /// The last checkpoint that was written.
     pub checkpoint: Mutex<Option<CheckpointStatus>>,
+    /// Jobs that wait or run.
+    pub jobs: JobList,
     /// Versions whose assets have all been read once.
     assets_loaded: Mutex<HashSet<u32>>,
 }
@@ -179,16 +182,19 @@ impl Observatory {
         // What the frame thread happens to be in while it is looked at says nothing; what it is
         // still in at the next look does.
         running.retain(|(call, elapsed)| call.thread != FRAME_THREAD || !elapsed.is_zero());
+        let now = self.registry.uptime_ms();
         let mut calls: Vec<CallStatus> = running
             .iter()
             .filter_map(|(call, elapsed)| {
                 let (module, version, function) = self.registry.name_call(call.id)?;
+                let elapsed_ms = elapsed.as_millis() as u64;
                 Some(CallStatus {
                     module,
                     version,
                     function,
                     thread: call.thread.clone(),
-                    elapsed_ms: elapsed.as_millis() as u64,
+                    started_at_ms: now.saturating_sub(elapsed_ms),
+                    elapsed_ms,
                 })
             })
             .collect();
@@ -198,6 +204,7 @@ impl Observatory {
             frame: self.board.frames.count(),
             modules: self.registry.status(&plain),
             calls,
+            jobs: self.board.jobs.status(),
             world: shown(
                 &self
                     .board

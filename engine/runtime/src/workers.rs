@@ -1,4 +1,5 @@
-//! Calls off the frame loop: functions without world access, called by name.
+//! Threads for what runs off the frame loop: functions without world access that are called by
+//! name, and jobs.
 //!
 //! Threads are started when all others are busy, up to [`MAX_WORKERS`], and stay.
 
@@ -16,25 +17,27 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A pool of named threads.
 pub struct Workers {
+    /// Of each thread, before its number.
+    name: &'static str,
     jobs: Sender<Job>,
     waiting: Receiver<Job>,
     idle: Arc<AtomicUsize>,
     started: AtomicUsize,
 }
 
-impl Default for Workers {
-    fn default() -> Self {
+impl Workers {
+    /// A pool without threads yet. They will be called `name-0`, `name-1`, and so on.
+    pub fn named(name: &'static str) -> Self {
         let (jobs, waiting) = bounded(QUEUE);
         Self {
+            name,
             jobs,
             waiting,
             idle: Arc::default(),
             started: AtomicUsize::new(0),
         }
     }
-}
 
-impl Workers {
     /// Runs `job` on a worker soon. Never blocks.
     ///
     /// # Errors
@@ -56,12 +59,6 @@ impl Workers {
         queued
     }
 
-    /// Whether another job would be taken. Stays true until this thread gives one, if only
-    /// this thread does.
-    pub fn has_room(&self) -> bool {
-        !self.jobs.is_full()
-    }
-
     fn start(&self, index: usize) {
         let (jobs, idle) = (self.waiting.clone(), self.idle.clone());
         let body = move || {
@@ -76,7 +73,7 @@ impl Workers {
             }
         };
         if std::thread::Builder::new()
-            .name(format!("worker-{index}"))
+            .name(format!("{}-{index}", self.name))
             .spawn(body)
             .is_ok()
         {
@@ -91,7 +88,7 @@ mod tests {
 
     #[test]
     fn busy_workers_get_company_and_idle_ones_are_used_again() {
-        let workers = Workers::default();
+        let workers = Workers::named("worker");
         let (begun, begins) = bounded(10);
         let (end, ends) = bounded::<()>(0);
         for _ in 0..3 {

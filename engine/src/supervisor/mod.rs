@@ -323,6 +323,7 @@ impl Supervisor {
             rollback_within_ms: self.config.policies.rollback_within().as_millis() as u64,
             checkpoint_every_ms: self.config.policies.checkpoint_every_ms(),
             checkpoints_kept: self.config.policies.checkpoints_kept,
+            drain: self.config.drain_policies(),
             resume,
         };
         match HostProcess::start(self.runs, &setup, &self.messages) {
@@ -493,6 +494,9 @@ impl Supervisor {
             }),
             Request::World { id, act } => {
                 self.ask_host(client, id, |id| ToHost::World { id, act });
+            }
+            Request::CancelJob { id, job } => {
+                self.ask_host(client, id, |id| ToHost::CancelJob { id, job });
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
             Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),

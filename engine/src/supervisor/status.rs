@@ -45,6 +45,7 @@ impl Supervisor {
             },
             modules,
             calls: self.snapshot.calls.clone(),
+            jobs: self.snapshot.jobs.clone(),
             reloads: self.reloads.history(),
             world: self.snapshot.world.clone(),
             frames,

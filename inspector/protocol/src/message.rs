@@ -62,6 +62,13 @@ pub enum Request {
         /// What.
         act: WorldAct,
     },
+    /// Asks a job to end; answered with [`Answer::Value`].
+    CancelJob {
+        /// Comes back in the answer.
+        id: u64,
+        /// Number of the job, as the status lists it.
+        job: u64,
+    },
     /// Asks for the shared structs of this run, which outlive its hosts; answered with
     /// [`Answer::Value`].
     Shared {

@@ -15,6 +15,8 @@ pub struct Status {
     pub modules: Vec<ModuleStatus>,
     /// Calls that are running now, longest first.
     pub calls: Vec<CallStatus>,
+    /// Jobs that wait or run, oldest first.
+    pub jobs: Vec<JobStatus>,
     /// The last reloads, oldest first (at most [`MAX_RELOADS`]).
     pub reloads: Vec<ReloadStatus>,
     /// Counts of what the world holds.
@@ -180,8 +182,42 @@ pub struct CallStatus {
     pub function: String,
     /// Name of the thread it runs on.
     pub thread: String,
+    /// Milliseconds after the host's start at which it began.
+    pub started_at_ms: u64,
     /// How long it has been running.
     pub elapsed_ms: u64,
+}
+
+/// A job that waits for a thread or runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Its number; never used twice by a host.
+    pub id: u64,
+    /// Module whose system started it.
+    pub module: String,
+    /// Version that did.
+    pub version: u32,
+    /// What the game calls it.
+    pub name: String,
+    /// Whether it runs.
+    pub state: JobState,
+    /// How far it is, from 0 to 1, as it says itself.
+    pub progress: f32,
+    /// How long it has been running; where it did not begin, waiting.
+    pub elapsed_ms: u64,
+}
+
+/// Whether a job runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// No thread is free for it.
+    #[default]
+    Waiting,
+    /// A thread runs it.
+    Running,
+    /// It was asked to end and has not ended yet.
+    Cancelled,
 }
 
 /// One attempt to bring new code in.

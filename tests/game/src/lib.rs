@@ -215,7 +215,9 @@ fn attach(world: &mut World) -> u32 {
 
 /// Starts a callback whose data counts from `turns`.
 fn wind(world: &mut World, turns: u64) {
-    world.commands().run_every(Duration::ZERO, unwind, Spring { turns });
+    let mut spring = Spring::default();
+    spring.turns += turns;
+    world.commands().run_every(Duration::ZERO, unwind, spring);
 }
 
 fn turned(world: &mut World) -> u64 {

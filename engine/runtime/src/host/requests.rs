@@ -53,6 +53,10 @@ impl Host {
                 let result = self.act(act);
                 self.outbox.deliver(FromHost::Called { id, result });
             }
+            ToHost::CancelJob { id, job } => {
+                let result = self.board.jobs.cancel(job).map(|()| "null".to_owned());
+                self.outbox.deliver(FromHost::Called { id, result });
+            }
             ToHost::FilesChanged(files) => {
                 let _ = self.asset_loader.send(AssetRequest::Changed(files));
             }

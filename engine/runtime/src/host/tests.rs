@@ -102,6 +102,7 @@ struct Options {
     queue: usize,
     wait_for_modules: bool,
     rollback_within: Duration,
+    drain: DrainPolicy,
     checkpoints: Option<CheckpointConfig>,
 }
 
@@ -112,6 +113,7 @@ impl Default for Options {
             queue: 100_000,
             wait_for_modules: true,
             rollback_within: Duration::ZERO,
+            drain: DrainPolicy::Wait,
             checkpoints: None,
         }
     }
@@ -140,6 +142,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         wait_for_modules: options.wait_for_modules,
         shared: None,
         rollback_within: options.rollback_within,
+        drain: HashMap::from([("game".to_owned(), options.drain)]),
         checkpoints: options.checkpoints,
     };
     let thread = std::thread::spawn(move || {
@@ -195,6 +198,26 @@ impl Running {
             FromHost::Log { message, .. } if message == line => Some(()),
             _ => None,
         });
+    }
+
+    /// Waits for a line of the log with some words, and gives it.
+    fn line(&self, words: &str) -> String {
+        let find = |lines: &Vec<String>| lines.iter().find(|line| line.contains(words)).cloned();
+        let before = find(&self.log.borrow());
+        before.unwrap_or_else(|| {
+            self.wait_for(words, |message| match message {
+                FromHost::Log { message, .. } if message.contains(words) => Some(message),
+                _ => None,
+            })
+        })
+    }
+
+    fn cancel(&self, job: u64) -> Result<String, String> {
+        self.send(ToHost::CancelJob { id: 6, job });
+        self.wait_for("answer", |message| match message {
+            FromHost::Called { id: 6, result } => Some(result),
+            _ => None,
+        })
     }
 
     fn load(&self, name: &str) -> Reloaded {
@@ -579,8 +602,7 @@ fn a_supervisor_that_does_not_read_stops_no_frame_and_still_hears_the_end() {
         max_frames: Some(300),
         queue: 1,
         wait_for_modules: false,
-        rollback_within: Duration::ZERO,
-        checkpoints: None,
+        ..Options::default()
     };
     let host = run(&fake, Path::new("no assets"), options);
     for _ in 0..50 {

@@ -9,32 +9,54 @@ use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::query::Allow;
 use engine_api::bevy_ecs::world::World;
 use engine_api::callback::{Callable, Callback};
+use engine_api::observer::ObserverRegistration;
 
-use super::{ActiveModule, ActiveModules};
+use super::ActiveModules;
+
+/// What entities may have by name of one version: paths of functions.
+pub(super) struct Names {
+    /// Observers that can be attached.
+    attachable: Vec<String>,
+    /// Functions that can be called back.
+    callable: Vec<String>,
+}
+
+impl Names {
+    pub(super) fn new(observers: &[ObserverRegistration], callable: Vec<String>) -> Self {
+        let attachable = observers.iter().filter(|observer| observer.attachable);
+        Self {
+            attachable: attachable.map(|observer| observer.name.clone()).collect(),
+            callable,
+        }
+    }
+}
 
 impl ActiveModules {
     /// Tells the world what can be attached to its entities, and what can be called back.
     pub(super) fn publish_names(&self, world: &mut World) {
-        let all = |names: fn(&ActiveModule) -> &Vec<String>| {
+        let all = |names: fn(&Names) -> &Vec<String>| {
             let modules = self.modules.iter();
-            modules.flat_map(names).cloned().collect::<Vec<String>>()
+            modules
+                .flat_map(|active| names(&active.names))
+                .cloned()
+                .collect::<Vec<String>>()
         };
-        world.insert_resource(Attachable::new(all(|active| &active.attachable)));
-        world.insert_resource(Callable(all(|active| &active.callbacks)));
+        world.insert_resource(Attachable::new(all(|names| &names.attachable)));
+        world.insert_resource(Callable(all(|names| &names.callable)));
     }
 
     /// Functions that entities of a world have by name and that no active version registers,
     /// in words. A look at each entity that has any.
     pub fn unheard(&self, world: &World) -> Vec<String> {
-        let registered = |names: fn(&ActiveModule) -> &Vec<String>, name: &str| {
-            let mut all = self.modules.iter().flat_map(names);
+        let registered = |names: fn(&Names) -> &Vec<String>, name: &str| {
+            let mut all = self.modules.iter().flat_map(|active| names(&active.names));
             all.any(|known| known == name)
         };
         let attached = count(world, Attached::names);
         let callbacks = count(world, |callback: &Callback| [callback.function()]);
         let unheard = attached
             .into_iter()
-            .filter(|(name, _)| !registered(|active| &active.attachable, name));
+            .filter(|(name, _)| !registered(|names| &names.attachable, name));
         let unheard = unheard.map(|(name, count)| {
             let entities = if count == 1 { "entity" } else { "entities" };
             format!(
@@ -45,7 +67,7 @@ impl ActiveModules {
         });
         let uncalled = callbacks
             .into_iter()
-            .filter(|(name, _)| !registered(|active| &active.callbacks, name));
+            .filter(|(name, _)| !registered(|names| &names.callable, name));
         let uncalled = uncalled.map(|(name, count)| {
             let wait = if count == 1 { "call of" } else { "calls of" };
             format!(

@@ -1,6 +1,7 @@
 //! Jobs, from a system to an observer.
 
 use engine_api::bevy_ecs::system::In;
+use inspector_protocol::status::{JobState, JobStatus};
 
 use super::*;
 
@@ -131,7 +132,7 @@ fn a_result_of_a_version_that_drains_is_migrated_and_heard_by_the_next() {
         (call.function.as_str(), call.version),
         ("job find route", 1)
     );
-    assert!(call.thread.starts_with("worker-"), "{}", call.thread);
+    assert!(call.thread.starts_with("job-"), "{}", call.thread);
     assert_eq!(host.load("new").outcome, ReloadOutcome::Applied);
     host.wait_for_log("v1 draining (1 active call)");
     assert!(!fake.codes()[0].is_closed() && !fake.codes()[1].is_closed());
@@ -241,8 +242,100 @@ fn jobs_that_panic_are_cancelled_or_give_what_nobody_knows_have_no_result() {
     host.finish();
 }
 
+static STUCK: Gate = Gate::closed();
+
+/// Every worker for jobs is busy with one that hears when it is cancelled.
+fn busy(m: &mut ModuleBuilder) {
+    common(m);
+    m.job_result::<Done>()
+        .observe(|done: On<Done>, mut heard: ResMut<Heard>| heard.results.push(done.0.to_string()))
+        .systems(Startup, |mut jobs: Jobs| {
+            for number in 0..16 {
+                jobs.start("listens", move |job| {
+                    while !job.is_cancelled() {
+                        std::thread::yield_now();
+                    }
+                    Done(number)
+                });
+            }
+            jobs.start("deaf", |_| {
+                STUCK.wait();
+                Done(100)
+            });
+        })
+        .function("twice", |number: i32| number * 2);
+}
+
 #[test]
-fn more_jobs_than_workers_have_places_for_wait() {
+fn jobs_are_listed_and_cancelled_from_outside_and_calls_do_not_wait_for_them() {
+    let (host, _) = start(&[("busy", busy)]);
+    let open = STUCK.prepare();
+    host.load("busy");
+    let listed = host.wait_for_snapshot("all jobs", |snapshot| {
+        let runs = |job: &&JobStatus| job.state == JobState::Running;
+        snapshot.jobs.iter().filter(runs).count() == 16
+    });
+    let deaf = &listed.jobs[16];
+    assert_eq!(
+        (deaf.name.as_str(), deaf.state, deaf.version),
+        ("deaf", JobState::Waiting, 1)
+    );
+    assert_eq!(host.call("twice", &["4"]), Ok("8".into()));
+    let unknown = host.cancel(999).unwrap_err();
+    assert!(
+        unknown.starts_with("there is no job 999: there are 1 (`listens`), "),
+        "{unknown}"
+    );
+    // One that ends makes room for the next.
+    host.cancel(listed.jobs[0].id).unwrap();
+    host.wait_for_snapshot("that the last one runs", |snapshot| {
+        let last = snapshot.jobs.last();
+        last.is_some_and(|job| job.name == "deaf" && job.state == JobState::Running)
+    });
+    for job in &listed.jobs[1..16] {
+        host.cancel(job.id).unwrap();
+    }
+    open.send(()).unwrap();
+    assert_eq!(
+        host.text("heard"),
+        "\"100\"",
+        "cancelled ones have no result"
+    );
+    host.wait_for_snapshot("no jobs", |snapshot| snapshot.jobs.is_empty());
+    host.finish();
+}
+
+#[test]
+fn jobs_of_a_version_that_drains_for_too_long_are_cancelled() {
+    let modules: &[(&str, Build)] = &[("busy", busy), ("new", new::module)];
+    let options = Options {
+        drain: DrainPolicy::CancelAfter(Duration::ZERO),
+        ..Options::default()
+    };
+    let host = run(&FakeBackend::new(modules), Path::new("no assets"), options);
+    let open = STUCK.prepare();
+    host.load("busy");
+    host.wait_for_snapshot("all jobs", |snapshot| {
+        let runs = |job: &&JobStatus| job.state == JobState::Running;
+        snapshot.jobs.iter().filter(runs).count() == 16
+    });
+    assert_eq!(host.load("new").outcome, ReloadOutcome::Applied);
+    let line = host.line("v1 drains since");
+    host.wait_for_log("v1 unloaded");
+    for part in [
+        "`job listens` runs on job-",
+        "its jobs `listens`, ",
+        "`deaf` were asked to end",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    host.wait_for_snapshot("no jobs", |snapshot| snapshot.jobs.is_empty());
+    drop(open);
+    host.finish();
+}
+
+#[test]
+fn more_jobs_than_workers_wait_until_one_is_free() {
     let (host, _) = start(&[("failing", failing)]);
     let _open = SLOW.prepare();
     host.load("failing");
