@@ -23,8 +23,8 @@
 //! | [`panic`], [`stack`], [`images`] | panics of game code, and where code lies | any |
 //! | `overdue` | what is done about versions that drain for long | frame |
 //! | `outbox`, `easel` | what the host says, and its pictures | any |
-//! | [`jobs`] | long work of game code on the workers, and its results | frame |
-//! | [`workers`] | calls off the frame loop | workers |
+//! | [`jobs`] | long work of game code on threads for jobs, and its results | frame |
+//! | [`workers`] | threads for calls by name and for jobs | workers, jobs |
 //! | [`assets`] | files to resources | assets |
 //! | [`telemetry`] | what the inspector shows | telemetry |
 //! | [`link`] | messages between a host and its supervisor | |
