@@ -144,7 +144,19 @@ impl Jobs<'_> {
         name: impl Into<String>,
         work: impl FnOnce(&Job) -> R + Send + 'static,
     ) -> JobId {
-        self.board.start(name.into(), work)
+        self.board.start(name.into(), false, work)
+    }
+
+    /// Like [`start`](Self::start), on a thread of its own, named like the job: for work that
+    /// runs as long as the game, such as listening to a socket. It waits for no other job, and
+    /// none waits for it. It should look at [`Job::is_cancelled`] now and then: its version
+    /// cannot be unloaded before it ends.
+    pub fn start_thread<R: JobResult>(
+        &mut self,
+        name: impl Into<String>,
+        work: impl FnOnce(&Job) -> R + Send + 'static,
+    ) -> JobId {
+        self.board.start(name.into(), true, work)
     }
 
     /// Asks a job to end: one that did not begin never will, one that runs is told through
@@ -174,6 +186,8 @@ pub struct StartedJob {
     pub id: JobId,
     /// Its name.
     pub name: String,
+    /// Whether it has a thread of its own.
+    pub own_thread: bool,
     /// What its work sees.
     pub job: Arc<Job>,
     /// Type of the result.
@@ -220,6 +234,7 @@ impl JobBoard {
     fn start<R: JobResult>(
         &self,
         name: String,
+        own_thread: bool,
         work: impl FnOnce(&Job) -> R + Send + 'static,
     ) -> JobId {
         let job = Arc::new(Job::default());
@@ -230,6 +245,7 @@ impl JobBoard {
         board.started.push(StartedJob {
             id,
             name,
+            own_thread,
             job,
             result: TypeId::of::<R>(),
             result_path: R::type_path(),

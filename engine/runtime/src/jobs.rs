@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::{PartialReflect, Reflect, TypeRegistry};
 use engine_api::job::{Job, JobBoard, JobFailed, JobId, JobResultType, StartedJob};
@@ -72,6 +72,7 @@ struct Ended {
     id: JobId,
     name: String,
     job: Arc<Job>,
+    own_thread: bool,
     /// `None` if it was cancelled before it began.
     result: Option<Result<Box<dyn Reflect>, PanicReport>>,
     of: Of,
@@ -143,12 +144,38 @@ impl JobDesk {
         let StartedJob { id, name, job, .. } = &started;
         let entry = Arc::new(Entry::new(*id, name, &of.module, of.key, job.clone()));
         self.telemetry.jobs.add(entry.clone());
-        self.waiting.push_back(Task {
+        let own_thread = started.own_thread;
+        let task = Task {
             started,
             of,
             call,
             entry,
-        });
+        };
+        if own_thread {
+            self.start_thread(task);
+        } else {
+            self.waiting.push_back(task);
+        }
+    }
+
+    /// Runs a job on a thread of its own; if the system gives none, it takes its turn with the
+    /// others.
+    fn start_thread(&mut self, mut task: Task) {
+        let name = task.started.name.replace('\0', " ");
+        // A closure that no thread takes would drop the task outside of a call.
+        let (give, take) = bounded::<Task>(1);
+        let done = self.done.clone();
+        let body = move || {
+            if let Ok(task) = take.recv() {
+                let _ = done.send(task.run());
+            }
+        };
+        if std::thread::Builder::new().name(name).spawn(body).is_ok() {
+            let _ = give.send(task);
+        } else {
+            task.started.own_thread = false;
+            self.waiting.push_back(task);
+        }
     }
 
     /// Jobs that were cancelled before they began need no worker.
@@ -171,14 +198,15 @@ impl JobDesk {
     /// observers.
     pub(crate) fn deliver(&mut self, modules: &ActiveModules, world: &mut World, outbox: &Outbox) {
         while let Ok(ended) = self.ended.try_recv() {
-            self.with_workers -= 1;
             let Ended {
                 id,
                 name,
                 job,
+                own_thread,
                 result,
                 of,
             } = ended;
+            self.with_workers -= usize::from(!own_thread);
             let why = match result {
                 Some(Ok(value)) if !job.is_cancelled() => deliver(value, &of, modules, world).err(),
                 Some(Err(report)) => {
@@ -224,6 +252,7 @@ impl Task {
             id,
             name,
             job,
+            own_thread,
             work,
             ..
         } = started;
@@ -240,6 +269,7 @@ impl Task {
             id,
             name,
             job,
+            own_thread,
             result,
             of,
         }
