@@ -116,6 +116,7 @@ pub(crate) fn status() -> Status {
             version: 3,
             name: "path_finding".into(),
             state: JobState::Running,
+            thread: Some("job-1".into()),
             progress: 0.4,
             elapsed_ms: 72_500,
         }],

@@ -188,6 +188,24 @@ pub struct CallStatus {
     pub elapsed_ms: u64,
 }
 
+impl CallStatus {
+    /// Whether it runs in this version of this module.
+    pub fn is_of(&self, module: &str, version: u32) -> bool {
+        self.module == module && self.version == version
+    }
+}
+
+impl Status {
+    /// How far the job is that a call runs, from 0 to 1; `None` if it runs none.
+    pub fn progress_of(&self, call: &CallStatus) -> Option<f32> {
+        let thread = Some(call.thread.as_str());
+        let mut jobs = self.jobs.iter();
+        let job = jobs
+            .find(|job| job.thread.as_deref() == thread && call.is_of(&job.module, job.version));
+        job.map(|job| job.progress)
+    }
+}
+
 /// A job that waits for a thread or runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
@@ -201,6 +219,8 @@ pub struct JobStatus {
     pub name: String,
     /// Whether it runs.
     pub state: JobState,
+    /// Name of the thread that runs it, if one does.
+    pub thread: Option<String>,
     /// How far it is, from 0 to 1, as it says itself.
     pub progress: f32,
     /// How long it has been running; where it did not begin, waiting.

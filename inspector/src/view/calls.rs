@@ -39,19 +39,33 @@ pub fn heading(columns: usize) -> String {
     cut(&text, columns)
 }
 
+/// `40%`
+pub fn percent(progress: f32) -> String {
+    format!("{:.0}%", progress * 100.0)
+}
+
 /// One row.
 pub fn row(model: &Model, row: usize, columns: usize) -> Option<Line<'static>> {
-    let call = model.status.as_ref()?.calls.get(row)?;
+    let status = model.status.as_ref()?;
+    let call = status.calls.get(row)?;
     let [module, version, function, thread] = widths(columns);
     let column = |text: &str, columns: usize| match columns.checked_sub(1) {
         Some(columns) => fit(text, columns) + " ",
         None => String::new(),
     };
+    let progress = status.progress_of(call).map(percent);
+    let name = match progress {
+        Some(progress) => {
+            let rest = function.saturating_sub(progress.len() + 2);
+            format!("{} {progress}", cut(&call.function, rest))
+        }
+        None => call.function.clone(),
+    };
     let is_long = call.elapsed_ms >= LONG_MS;
     Some(Line::from(vec![
         Span::raw(column(&call.module, module)),
         Span::styled(column(&format!("v{}", call.version), version), theme::TITLE),
-        Span::raw(column(&call.function, function)),
+        Span::raw(column(&name, function)),
         Span::styled(column(&call.thread, thread), theme::DIM),
         Span::styled(
             fit_right(&age(call.elapsed_ms), ELAPSED),

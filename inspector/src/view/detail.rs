@@ -1,10 +1,10 @@
 //! One row in full.
 
-use inspector_protocol::status::{ModuleStatus, Problem, ReloadStatus, WorldStatus};
+use inspector_protocol::status::{CallStatus, ModuleStatus, Problem, ReloadStatus, WorldStatus};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{modules, problems, reloads};
+use super::{calls, modules, problems, reloads};
 use crate::ansi::{self, Break};
 use crate::state::{Detail, Model, State};
 use crate::text::{age, fit, fit_right, millis};
@@ -52,6 +52,7 @@ pub fn lines(state: &State, detail: &Detail, columns: u16) -> Vec<Line<'static>>
             field("module", format!("{} v{}", call.module, call.version)),
             field("function", call.function.clone()),
             field("thread", call.thread.clone()),
+            field("began", began(call)),
             field("elapsed", age(call.elapsed_ms)),
         ],
         Detail::Reload(reload) => self::reload(reload),
@@ -85,6 +86,11 @@ fn field(name: &str, value: impl Into<String>) -> Line<'static> {
     ])
 }
 
+/// On the clock of the host that runs it.
+fn began(call: &CallStatus) -> String {
+    format!("{} after the host's start", age(call.started_at_ms))
+}
+
 fn module(model: &Model, module: &ModuleStatus, columns: usize) -> Vec<Line<'static>> {
     let active = module
         .active
@@ -101,6 +107,22 @@ fn module(model: &Model, module: &ModuleStatus, columns: usize) -> Vec<Line<'sta
         lines.push(modules::version_row(model, &unpinned, columns.min(38)));
         lines.push(field("    hash", version.hash.clone()));
         lines.push(field("    label", version.label.clone()));
+        let status = model.status.as_ref();
+        let running = status.into_iter().flat_map(|status| &status.calls);
+        for call in running.filter(|call| call.is_of(&module.name, version.version)) {
+            let progress = status.and_then(|status| status.progress_of(call));
+            let progress = progress.map_or(String::new(), |progress| {
+                format!(", {} done", calls::percent(progress))
+            });
+            let text = format!(
+                "{} on {} for {}, began {}{progress}",
+                call.function,
+                call.thread,
+                age(call.elapsed_ms),
+                began(call)
+            );
+            lines.push(field("    call", text));
+        }
         for pin in pins {
             lines.push(field("    pin", pin));
         }

@@ -16,8 +16,8 @@ pub(super) struct Entry {
     key: VersionKey,
     job: Arc<Job>,
     started: Instant,
-    /// When a worker took it.
-    began: OnceLock<Instant>,
+    /// When a thread took it, and the thread's name.
+    began: OnceLock<(Instant, String)>,
 }
 
 impl Entry {
@@ -33,23 +33,28 @@ impl Entry {
         }
     }
 
-    /// A worker takes it.
+    /// This thread takes it.
     pub(super) fn begin(&self) {
-        let _ = self.began.set(Instant::now());
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or_default().to_owned();
+        let _ = self.began.set((Instant::now(), name));
     }
 
     fn status(&self) -> JobStatus {
-        let (state, since) = match self.began.get() {
-            _ if self.job.is_cancelled() => (JobState::Cancelled, self.started),
-            Some(began) => (JobState::Running, *began),
-            None => (JobState::Waiting, self.started),
+        let began = self.began.get();
+        let state = match began {
+            _ if self.job.is_cancelled() => JobState::Cancelled,
+            Some(_) => JobState::Running,
+            None => JobState::Waiting,
         };
+        let since = began.map_or(self.started, |(began, _)| *began);
         JobStatus {
             id: self.id.number(),
             module: self.module.clone(),
             version: self.key.number,
             name: self.name.clone(),
             state,
+            thread: began.map(|(_, thread)| thread.clone()),
             progress: self.job.progress(),
             elapsed_ms: since.elapsed().as_millis() as u64,
         }
