@@ -161,6 +161,7 @@ impl LinkedHost {
             shared: None,
             rollback_within: Duration::ZERO,
             drain: HashMap::new(),
+            stalled_after: Duration::ZERO,
             checkpoints: None,
         };
         let host = Host::start(config, inbox, outbox)?;

@@ -13,6 +13,8 @@
 //!         rollback_within: 3.0,
 //!         on_crash: Restart, // or Wait
 //!         drain: WarnAfter(10.0), // or Wait, or CancelAfter(10.0)
+//!         stalled_after: 1.0,
+//!         on_stall: Wait, // or Restart
 //!         checkpoint_every: 5.0,
 //!         checkpoints_kept: 10,
 //!     ),
@@ -75,6 +77,10 @@ pub(crate) struct Policies {
     pub(crate) on_crash: OnCrash,
     /// What becomes of the calls of versions that drain; modules may have their own.
     drain: Drain,
+    /// What keeps the game for so many seconds stalls it; 0 for never.
+    stalled_after: Seconds,
+    /// What becomes of a game that is stalled.
+    pub(crate) on_stall: OnStall,
     /// Seconds between two checkpoints; 0 for none but at swaps.
     checkpoint_every: Seconds,
     /// How many checkpoints are kept.
@@ -87,6 +93,8 @@ impl Default for Policies {
             rollback_within: Seconds(3.0),
             on_crash: OnCrash::Restart,
             drain: Drain::WarnAfter(Seconds(10.0)),
+            stalled_after: Seconds(1.0),
+            on_stall: OnStall::Wait,
             checkpoint_every: Seconds(5.0),
             checkpoints_kept: 10,
         }
@@ -96,6 +104,10 @@ impl Default for Policies {
 impl Policies {
     pub(crate) fn rollback_within(&self) -> Duration {
         Duration::from_millis(self.rollback_within.ms())
+    }
+
+    pub(crate) fn stalled_after_ms(&self) -> u64 {
+        self.stalled_after.ms()
     }
 
     pub(crate) fn checkpoint_every_ms(&self) -> u64 {
@@ -131,6 +143,15 @@ impl From<Drain> for DrainPolicy {
             Drain::CancelAfter(limit) => Self::CancelAfter(Duration::from_millis(limit.ms())),
         }
     }
+}
+
+/// What becomes of a game that is stalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum OnStall {
+    /// A person decides.
+    Wait,
+    /// As after a crash: a new host goes on from the last checkpoint.
+    Restart,
 }
 
 /// A time of at most a day.

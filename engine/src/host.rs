@@ -38,6 +38,8 @@ pub(crate) struct HostSetup {
     pub(crate) state: PathBuf,
     /// A version that panics so soon after it got in has failed, in ms.
     pub(crate) rollback_within_ms: u64,
+    /// What keeps the game for longer than this stalls it, in ms; 0 for never.
+    pub(crate) stalled_after_ms: u64,
     /// Time between two checkpoints, in ms; 0 for none but at swaps and at the end.
     pub(crate) checkpoint_every_ms: u64,
     /// How many of them are kept.
@@ -117,6 +119,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         shared: Some(shared_of(&setup.state)),
         rollback_within: Duration::from_millis(setup.rollback_within_ms),
         drain: setup.drain,
+        stalled_after: Duration::from_millis(setup.stalled_after_ms),
         checkpoints: Some(CheckpointConfig {
             folder: checkpoints_of(&setup.state),
             kept: setup.checkpoints_kept,

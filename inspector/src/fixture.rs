@@ -67,6 +67,7 @@ pub(crate) fn status() -> Status {
             frame: 18_000,
             uptime_ms: 600_000,
             restart: None,
+            stall: None,
         },
         modules: vec![
             ModuleStatus {

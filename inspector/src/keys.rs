@@ -12,8 +12,12 @@ pub enum Context {
     Game,
     /// The game has the focus, but no host runs.
     GameDown,
+    /// The game has the focus and does not get on.
+    GameStalled,
     /// The panels have the focus.
     Panels,
+    /// The panels have the focus, and the game does not get on.
+    PanelsStalled,
     /// A detail is open.
     Detail,
     /// The help is open.
@@ -68,6 +72,8 @@ pub enum Action {
     Rollback,
     /// Restarts the host; asks if it runs.
     Restart,
+    /// Says no more of a game that does not get on, or says it again.
+    Wait,
     /// Follows the end of the log, or stops to.
     Follow,
     /// Freezes the view, not the game; or lets it go on.
@@ -110,13 +116,35 @@ pub struct Binding {
     pub action: Action,
 }
 
-use Context::{Confirm, ConfirmState, Detail, Game, GameDown, Help, Panels};
+use Context::{
+    Confirm, ConfirmState, Detail, Game, GameDown, GameStalled, Help, Panels, PanelsStalled,
+};
 
 #[cfg(test)]
-const ALL: &[Context] = &[Game, GameDown, Panels, Detail, Help, Confirm, ConfirmState];
+const ALL: &[Context] = &[
+    Game,
+    GameDown,
+    GameStalled,
+    Panels,
+    PanelsStalled,
+    Detail,
+    Help,
+    Confirm,
+    ConfirmState,
+];
 /// Where nothing but Ctrl-C ends it.
-const NOT_PANELS: &[Context] = &[Game, GameDown, Detail, Help, Confirm, ConfirmState];
-const SCROLLED: &[Context] = &[Panels, Detail, Help];
+const NOT_PANELS: &[Context] = &[
+    Game,
+    GameDown,
+    GameStalled,
+    Detail,
+    Help,
+    Confirm,
+    ConfirmState,
+];
+const PANELS: &[Context] = &[Panels, PanelsStalled];
+const STALLED: &[Context] = &[GameStalled, PanelsStalled];
+const SCROLLED: &[Context] = &[Panels, PanelsStalled, Detail, Help];
 
 const fn key(code: KeyCode) -> (KeyCode, bool) {
     (code, false)
@@ -145,22 +173,26 @@ pub const BINDINGS: &[Binding] = bindings![
     &[Confirm, ConfirmState], [char('y'), char('Y')], "y", "yes", "yes", Action::Yes;
     &[ConfirmState], [char('s'), char('S')], "s", "yes, with its state", "yes, and restore the state of that moment (rollback)", Action::YesWithState;
     &[Confirm, ConfirmState], [char('n'), char('N'), key(KeyCode::Esc)], "n", "no", "no (so does Esc)", Action::No;
-    &[Game, GameDown, Panels], [key(KeyCode::Tab), key(KeyCode::BackTab)], "Tab", "focus", "switch between the game and the panels", Action::SwitchFocus;
-    &[Game, GameDown], [key(KeyCode::Esc)], "Esc", "panels", "back to the panels", Action::LeaveGame;
+    STALLED, [char('R')], "R", "restart", "", Action::Restart;
+    STALLED, [char('b')], "b", "roll back", "", Action::Rollback;
+    &[PanelsStalled], [char('w')], "w", "wait", "", Action::Wait;
+    &[Game, GameDown, GameStalled, Panels, PanelsStalled], [key(KeyCode::Tab), key(KeyCode::BackTab)], "Tab", "focus", "switch between the game and the panels", Action::SwitchFocus;
+    &[Game, GameDown, GameStalled], [key(KeyCode::Esc)], "Esc", "panels", "back to the panels", Action::LeaveGame;
     &[Detail, Help], [key(KeyCode::Esc), key(KeyCode::Enter), char('q')], "Esc", "close", "close it", Action::Close;
-    &[Panels], [char('1')], "1-5", "panel", "show modules, calls, reloads, problems, log", Action::Show(Panel::Modules);
-    &[Panels], [char('2')], "2", "", "", Action::Show(Panel::Calls);
-    &[Panels], [char('3')], "3", "", "", Action::Show(Panel::Reloads);
-    &[Panels], [char('4')], "4", "", "", Action::Show(Panel::Problems);
-    &[Panels], [char('5')], "5", "", "", Action::Show(Panel::Log);
-    &[Panels], [key(KeyCode::Enter)], "Enter", "open", "open the selected row: the whole error, every step", Action::Open;
-    &[Panels], [char('r')], "r", "reload", "build and load the selected module again", Action::Reload;
-    &[Panels], [char('q'), char('Q')], "q", "quit", "in the engine's terminal: end the game (asks); elsewhere: leave, the game goes on", Action::Quit;
+    PANELS, [char('1')], "1-5", "panel", "show modules, calls, reloads, problems, log", Action::Show(Panel::Modules);
+    PANELS, [char('2')], "2", "", "", Action::Show(Panel::Calls);
+    PANELS, [char('3')], "3", "", "", Action::Show(Panel::Reloads);
+    PANELS, [char('4')], "4", "", "", Action::Show(Panel::Problems);
+    PANELS, [char('5')], "5", "", "", Action::Show(Panel::Log);
+    PANELS, [key(KeyCode::Enter)], "Enter", "open", "open the selected row: the whole error, every step", Action::Open;
+    PANELS, [char('r')], "r", "reload", "build and load the selected module again", Action::Reload;
+    PANELS, [char('q'), char('Q')], "q", "quit", "in the engine's terminal: end the game (asks); elsewhere: leave, the game goes on", Action::Quit;
     &[GameDown, Panels], [char('R')], "R", "restart", "start a new host (asks if one runs)", Action::Restart;
     &[Panels], [char('b')], "b", "roll back", "roll back: the code of the version before runs again (asks)", Action::Rollback;
-    &[Panels], [char(' ')], "Space", "freeze the view", "freeze the view, or let it go on; the game goes on anyway", Action::Freeze;
-    &[Panels], [char('f')], "f", "follow", "follow the end of the log, or stop to", Action::Follow;
-    &[Panels, Detail, Help], [char('?')], "?", "help", "open and close this help", Action::Help;
+    &[Panels], [char('w')], "w", "", "wait: say no more of a game that is stalled (R and b end it)", Action::Wait;
+    PANELS, [char(' ')], "Space", "freeze the view", "freeze the view, or let it go on; the game goes on anyway", Action::Freeze;
+    PANELS, [char('f')], "f", "follow", "follow the end of the log, or stop to", Action::Follow;
+    SCROLLED, [char('?')], "?", "help", "open and close this help", Action::Help;
     SCROLLED, [key(KeyCode::Up), char('k')], "k/Up", "", "up", Action::Up;
     SCROLLED, [key(KeyCode::Down), char('j')], "j/Down", "", "down", Action::Down;
     SCROLLED, [key(KeyCode::PageUp), (KeyCode::Char('b'), true)], "PgUp", "", "a page up", Action::PageUp;
@@ -168,7 +200,7 @@ pub const BINDINGS: &[Binding] = bindings![
     SCROLLED, [char('g'), key(KeyCode::Home)], "g", "", "to the top", Action::First;
     SCROLLED, [char('G'), key(KeyCode::End)], "G", "", "to the end", Action::Last;
     NOT_PANELS, [(KeyCode::Char('c'), true)], "Ctrl-C", "quit", "as q; pressed twice it ends at once", Action::Interrupt;
-    &[Panels], [(KeyCode::Char('c'), true)], "Ctrl-C", "", "as q; pressed twice it ends at once", Action::Interrupt;
+    PANELS, [(KeyCode::Char('c'), true)], "Ctrl-C", "", "as q; pressed twice it ends at once", Action::Interrupt;
 ];
 
 /// What a key does in a context.

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use inspector_protocol::message::{HostDeath, LogLine};
-use inspector_protocol::status::{CallStatus, HostState, Problem, ReloadStatus, Status};
+use inspector_protocol::status::{
+    CallStatus, HostState, Problem, ReloadStatus, StallStatus, Status,
+};
 use inspector_protocol::viewport::ViewportFrame;
 
 use crate::input::HeldKeys;
@@ -65,6 +67,8 @@ pub struct State {
     /// What the hub was last told about the viewport: size, and whether it is
     /// visible.
     pub told: Told,
+    /// Whether somebody knows that the game is stalled, and waits.
+    pub waits: bool,
     /// Whether the screen no longer shows this.
     pub is_dirty: bool,
 }
@@ -266,6 +270,7 @@ impl State {
             held: HeldKeys::default(),
             held_buttons: Vec::new(),
             told: Told::default(),
+            waits: false,
             is_dirty: true,
         }
     }
@@ -290,9 +295,16 @@ impl State {
             (None, Overlay::None, Focus::Game) if self.live.host() == Some(HostState::Down) => {
                 Context::GameDown
             }
+            (None, Overlay::None, Focus::Game) if self.is_stalled() => Context::GameStalled,
+            (None, Overlay::None, Focus::Panels) if self.is_stalled() => Context::PanelsStalled,
             (None, Overlay::None, Focus::Game) => Context::Game,
             (None, Overlay::None, Focus::Panels) => Context::Panels,
         }
+    }
+
+    /// Whether the game does not get on, and that is news.
+    pub fn is_stalled(&self) -> bool {
+        self.live.stall().is_some() && !self.waits
     }
 
     /// The result to show, while it is fresh.
@@ -307,6 +319,11 @@ impl Model {
     /// State of the host; `None` before the first status.
     pub fn host(&self) -> Option<HostState> {
         self.status.as_ref().map(|status| status.engine.host)
+    }
+
+    /// What keeps the game from getting on.
+    pub fn stall(&self) -> Option<&StallStatus> {
+        self.status.as_ref()?.engine.stall.as_ref()
     }
 
     /// How long ago, for a moment on the host's clock.

@@ -9,9 +9,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use engine_api::asset::{AssetRegistration, ParsedAsset};
 use inspector_protocol::status::{Problem, Severity};
 
-use crate::call::{self, CallId};
+use crate::call;
 use crate::host::Outbox;
 use crate::panic;
+use crate::part::Part;
 use crate::registry::{Lease, VersionKey};
 use crate::telemetry::Board;
 
@@ -157,7 +158,7 @@ impl AssetLoader {
             return true;
         }
         let parsed = {
-            let _call = call::enter(CallId::new(in_use.key.id, 0));
+            let _call = call::enter(Part::Assets.of(in_use.key.id));
             panic::guard(|| (asset.parse)(&text))
         };
         match parsed {

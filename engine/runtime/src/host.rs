@@ -29,7 +29,6 @@ use inspector_protocol::status::{ComponentCount, LimboStatus, WorldStatus};
 use self::keeping::Checkpoints;
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::Backend;
-use crate::call::CallId;
 use crate::checkpoint::Reason;
 use crate::easel::Easel;
 use crate::jobs::JobDesk;
@@ -37,11 +36,12 @@ use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
 use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
 use crate::overdue::Overdue;
+use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
 use crate::swap::ActiveModules;
-use crate::telemetry::{Board, Observatory};
+use crate::telemetry::{Board, LOADING_THREADS, Observatory};
 use crate::workers::Workers;
 use crate::{call, panic};
 
@@ -70,6 +70,8 @@ pub struct HostConfig {
     pub rollback_within: Duration,
     /// What becomes of the calls of versions that drain, by module; others wait.
     pub drain: HashMap<String, DrainPolicy>,
+    /// What keeps the game for longer than this stalls it, and is shown. Zero for never.
+    pub stalled_after: Duration,
     /// How checkpoints are kept; `None` for not at all.
     pub checkpoints: Option<CheckpointConfig>,
 }
@@ -78,6 +80,9 @@ pub struct HostConfig {
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
+
+/// How long a host that ends waits for threads that run game code.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Number of the last frame that this process has run; a crash report has it.
 static LAST_FRAME: AtomicU64 = AtomicU64::new(0);
@@ -185,7 +190,7 @@ impl Host {
             board: board.clone(),
         };
         spawn("assets", Box::new(move || asset_body.run()))?;
-        let observatory = Observatory::new(registry.clone(), board.clone());
+        let observatory = Observatory::new(registry.clone(), board.clone(), config.stalled_after);
         let (stopped, to, shown) = (telemetry_stop.clone(), outbox.clone(), easel.clone());
         let telemetry = move || tell(observatory, &stopped, &to, &shown);
         spawn("telemetry", Box::new(telemetry))?;
@@ -263,6 +268,7 @@ impl Host {
         let mut next = Instant::now();
         let mut last_start = next;
         while !self.ended {
+            self.board.turns.fetch_add(1, Ordering::Relaxed);
             let start = Instant::now();
             if self.waiting.is_empty() && self.starting.is_empty() && !self.is_resuming() {
                 self.frame(start - last_start);
@@ -381,7 +387,7 @@ impl Host {
                 .get(&asset.module)
                 .is_some_and(|now| now.key == asset.key);
             if active {
-                let _call = call::enter(CallId::new(asset.key.id, 0));
+                let _call = call::enter(Part::Assets.of(asset.key.id));
                 let world = &mut self.world;
                 match panic::guard(|| (asset.apply)(world)) {
                     Ok(()) => self.outbox.debug(format!("{} applied", asset.path)),
@@ -468,9 +474,18 @@ impl Host {
         }
         // Unblocks a loader that has a version for a frame that will not come.
         drop((self.ready_versions, self.ready_assets));
+        let deadline = Instant::now() + LAST_WAIT;
         for thread in self.threads {
             thread.thread().unpark();
-            let _ = thread.join();
+            let name = thread.thread().name().unwrap_or_default();
+            let runs_game_code = LOADING_THREADS.contains(&name);
+            while runs_game_code && !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // One that game code does not let go ends with the process.
+            if !runs_game_code || thread.is_finished() {
+                let _ = thread.join();
+            }
         }
         self.outbox.finish();
     }

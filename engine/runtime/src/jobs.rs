@@ -19,6 +19,7 @@ use crate::data::{Data, Fitter};
 use crate::migrate::written;
 use crate::outbox::Outbox;
 use crate::panic::{self, PanicReport};
+use crate::part::Part;
 use crate::registry::{Lease, Registry, VersionKey};
 use crate::swap::ActiveModules;
 use crate::telemetry::Board;
@@ -215,7 +216,7 @@ impl JobDesk {
                 }
                 // Dropped by the code that made it.
                 result => {
-                    let _call = call::enter(CallId::new(of.key.id, 0));
+                    let _call = call::enter(Part::Values.of(of.key.id));
                     let _ = panic::guard(|| drop(result));
                     None
                 }
@@ -330,7 +331,7 @@ fn deliver(
             old.schema.path, active.key.number
         ));
     };
-    let _call = call::enter(CallId::new(active.key.id, 0));
+    let _call = call::enter(Part::Results.of(active.key.id));
     let delivered = panic::guard(|| {
         if new.id == old.id && new.schema.hash() == old.schema.hash() {
             let other = || "it is of another type than it says".to_owned();

@@ -26,6 +26,8 @@
 //! | [`jobs`] | long work of game code on threads for jobs, and its results | frame |
 //! | [`workers`] | threads for calls by name and for jobs | workers, jobs |
 //! | [`assets`] | files to resources | assets |
+//! | [`part`] | what of a version runs besides its functions | any |
+//! | `stall` | noticing that the game does not get on | telemetry |
 //! | [`telemetry`] | what the inspector shows | telemetry |
 //! | [`link`] | messages between a host and its supervisor | |
 
@@ -51,6 +53,7 @@ mod observer;
 mod outbox;
 mod overdue;
 pub mod panic;
+pub mod part;
 pub mod rebuild;
 pub mod registry;
 mod required;
@@ -58,6 +61,7 @@ pub mod runner;
 pub mod scene;
 pub mod shared;
 pub mod stack;
+mod stall;
 pub mod state;
 pub mod swap;
 pub mod telemetry;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use inspector_protocol::input::InputEvent;
 use inspector_protocol::message::{LogLevel, WorldAct};
 use inspector_protocol::status::{
-    CallStatus, FrameStatus, JobStatus, ModuleStatus, Problem, ReloadOutcome, WorldStatus,
+    CallStatus, FrameStatus, JobStatus, ModuleStatus, Problem, ReloadOutcome, StallStatus,
+    WorldStatus,
 };
 use inspector_protocol::viewport::ViewportFrame;
 use serde::{Deserialize, Serialize};
@@ -211,6 +212,8 @@ pub struct Snapshot {
     pub frames: FrameStatus,
     /// Bad assets and paused systems.
     pub problems: Vec<Problem>,
+    /// What keeps the game from getting on.
+    pub stall: Option<StallStatus>,
     /// Messages to the supervisor that were dropped because it was slow.
     pub dropped: u64,
 }

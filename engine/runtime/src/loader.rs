@@ -23,11 +23,12 @@ use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
-use crate::call::{self, CallId};
+use crate::call;
 use crate::host::Outbox;
 use crate::images;
 use crate::link::{FromHost, Reloaded};
 use crate::panic;
+use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
 use crate::required;
 use crate::state::{self, KeptType};
@@ -425,7 +426,7 @@ fn remember_image(loaded: &LoadedCode) {
 
 /// Asks code what it offers.
 fn describe(key: VersionKey, loaded: &LoadedCode) -> Result<ModuleDescription, String> {
-    let _call = call::enter(CallId::new(key.id, 0));
+    let _call = call::enter(Part::Setup.of(key.id));
     let description = panic::guard(|| {
         let mut builder = ModuleBuilder::new();
         (loaded.build)(&mut builder);
@@ -455,7 +456,7 @@ fn check(
     // Systems belong to the first world they are prepared for, so the check gets a
     // description of its own.
     let for_check = describe(key, loaded)?;
-    let _call = call::enter(CallId::new(key.id, 0));
+    let _call = call::enter(Part::Setup.of(key.id));
     let kept = panic::guard(|| state::check_registrations(for_check)).map_err(|report| {
         format!(
             "it panicked while its systems were checked: {}",

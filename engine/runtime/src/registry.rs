@@ -17,6 +17,7 @@ use inspector_protocol::status::{ModuleStatus, VersionState, VersionStatus};
 use crate::backend::CodeHandle;
 use crate::call::{self, CallGuard, CallId, Slot};
 use crate::panic::{self, PanicReport};
+use crate::part::Part;
 
 /// All modules of a running game.
 pub struct Registry {
@@ -617,8 +618,11 @@ impl Registry {
                 .versions
                 .iter()
                 .find(|version| version.id == id.version())?;
-            let function = version.functions.get(id.function() as usize)?;
-            Some((module.name.clone(), version.number, function.clone()))
+            let name = match Part::numbered(id.function()) {
+                Some(part) => part.name().to_owned(),
+                None => version.functions.get(id.function() as usize)?.clone(),
+            };
+            Some((module.name.clone(), version.number, name))
         })
     }
 

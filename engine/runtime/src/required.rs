@@ -21,16 +21,17 @@ use engine_api::bevy_reflect::TypeRegistry;
 use engine_api::component_hooks::HookTable;
 use engine_api::state::StateType;
 
-use crate::call::{self, CallId};
+use crate::call;
 use crate::data::Data;
 use crate::panic;
+use crate::part::Part;
 use crate::registry::VersionKey;
 use crate::state::declare_engine_types;
 
 /// Fills in [`StateType::required`]. Runs the version's constructors of required components,
 /// twice each; costs a world with the version's types if there are any.
 pub(crate) fn measure(key: VersionKey, types: &mut [StateType]) {
-    let _call = call::enter(CallId::new(key.id, 0));
+    let _call = call::enter(Part::Setup.of(key.id));
     let mut bench = None;
     let hashes: Vec<u64> = types
         .iter()

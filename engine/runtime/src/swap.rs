@@ -22,12 +22,13 @@ use engine_api::shared::SharedRegistration;
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
-use crate::call::{self, CallId};
+use crate::call;
 use crate::component_hooks::{self, VersionHooks};
 use crate::jobs::Results;
 use crate::migrate::MigrationReport;
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic;
+use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
@@ -336,7 +337,7 @@ impl ActiveModules {
                 again.systems.continue_from(&slot.systems);
                 let old = std::mem::replace(&mut slot.systems, again.systems);
                 // Values of `Local`s are dropped by the module's code.
-                let _call = call::enter(CallId::new(slot.key.id, 0));
+                let _call = call::enter(Part::Values.of(slot.key.id));
                 let _ = panic::guard(|| drop(old));
                 slot.observers = again.observers;
             }
@@ -443,7 +444,7 @@ impl ActiveModules {
             return Ok(None);
         };
         let version = active.key.number;
-        let _call = call::enter(CallId::new(active.key.id, 0));
+        let _call = call::enter(Part::OnUnload.of(active.key.id));
         let bytes = panic::guard(|| hook(world))
             .map_err(|report| report.summary())
             .and_then(|result| result)
@@ -495,7 +496,7 @@ impl ActiveModules {
             let mut fresh = entering::systems_again(active, world)?;
             fresh.continue_from(&active.systems);
             let old = std::mem::replace(&mut active.systems, fresh);
-            let _call = call::enter(CallId::new(active.key.id, 0));
+            let _call = call::enter(Part::Values.of(active.key.id));
             let _ = panic::guard(|| drop(old));
         }
         Ok(())
@@ -504,10 +505,10 @@ impl ActiveModules {
     /// Ends a frame: message queues forget what is two frames old.
     ///
     /// Values that are forgotten are dropped by their own code, which may panic; that
-    /// becomes a fault of the module's first function.
+    /// becomes a fault of the module's values.
     pub fn end_frame(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
         for active in &self.modules {
-            let id = CallId::new(active.key.id, 0);
+            let id = Part::Values.of(active.key.id);
             for end_frame in &active.end_frame {
                 let _call = call::enter(id);
                 if let Err(report) = panic::guard(|| end_frame(world)) {
@@ -551,7 +552,7 @@ fn remove_observers(
     key: VersionKey,
     world: &mut World,
 ) {
-    let _call = call::enter(CallId::new(key.id, 0));
+    let _call = call::enter(Part::Values.of(key.id));
     for (entity, gate) in observers {
         gate.close();
         let _ = panic::guard(|| world.despawn(entity));

@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inspector_protocol::status::{CallStatus, CheckpointStatus, FrameStatus, Problem, WorldStatus};
+use inspector_protocol::status::{
+    CallStatus, CheckpointStatus, FrameStatus, Problem, StallStatus, WorldStatus,
+};
 
-use crate::call::CallWatch;
+use crate::call::{CallWatch, RunningCall};
 use crate::jobs::JobList;
 use crate::link::Snapshot;
 use crate::registry::Registry;
+use crate::stall::TurnWatch;
 
 /// Frames kept for the figures.
 const FRAMES: usize = 1024;
@@ -85,6 +88,8 @@ impl FrameTimes {
 pub struct Board {
     /// Frame times.
     pub frames: FrameTimes,
+    /// Turns of the frame loop, with a frame in them or not.
+    pub turns: AtomicU64,
     /// Counts of the world; replaced by the frame thread now and then.
     pub world: Mutex<WorldStatus>,
     /// Problems by what they are about, so that each can be taken back.
@@ -145,20 +150,26 @@ impl Board {
 /// Name of the thread that runs frames in a host process.
 const FRAME_THREAD: &str = "main";
 
+/// Threads that the game waits for, besides the one that runs frames.
+pub(crate) const LOADING_THREADS: [&str; 2] = ["loader", "assets"];
+
 /// Looks at everything.
 pub struct Observatory {
     registry: Arc<Registry>,
     board: Arc<Board>,
     watch: CallWatch,
+    turns: TurnWatch,
 }
 
 impl Observatory {
-    /// Looks at this registry and board.
-    pub fn new(registry: Arc<Registry>, board: Arc<Board>) -> Self {
+    /// Looks at this registry and board. What keeps the game for longer than `stalled_after`
+    /// stalls it; zero for never.
+    pub fn new(registry: Arc<Registry>, board: Arc<Board>, stalled_after: Duration) -> Self {
         Self {
             registry,
             board,
             watch: CallWatch::default(),
+            turns: TurnWatch::new(stalled_after, Instant::now()),
         }
     }
 
@@ -167,8 +178,38 @@ impl Observatory {
         self.board.frames.count() > 0
     }
 
+    /// What keeps the game from getting on.
+    fn stall(&mut self, running: &[(RunningCall, Duration)]) -> Option<StallStatus> {
+        let turn = self.board.turns.load(Ordering::Relaxed);
+        let in_frame = self.turns.look(turn, Instant::now());
+        let limit = self.turns.limit()?;
+        // Innermost calls come last.
+        let mut calls = running.iter().rev();
+        let (call, elapsed) = if let Some(elapsed) = in_frame {
+            let call = calls.find(|(call, _)| call.thread == FRAME_THREAD);
+            (call.map(|(call, _)| call), elapsed)
+        } else {
+            let is_it = |(call, elapsed): &&(RunningCall, Duration)| {
+                LOADING_THREADS.contains(&call.thread.as_str()) && *elapsed >= limit
+            };
+            let (call, elapsed) = calls.find(is_it)?;
+            (Some(call), *elapsed)
+        };
+        let name = call.and_then(|call| self.registry.name_call(call.id));
+        let (module, version, function) = name.unwrap_or_default();
+        Some(StallStatus {
+            module,
+            version,
+            function,
+            thread: call.map_or(FRAME_THREAD, |call| &call.thread).to_owned(),
+            elapsed_ms: elapsed.as_millis() as u64,
+        })
+    }
+
     /// What is to be seen now.
     pub fn look(&mut self) -> Snapshot {
+        let mut running = self.watch.look();
+        let stall = self.stall(&running);
         let shown = |world: &WorldStatus| WorldStatus {
             checkpoint: self
                 .board
@@ -178,7 +219,6 @@ impl Observatory {
                 .clone(),
             ..world.clone()
         };
-        let mut running = self.watch.look();
         // What the frame thread happens to be in while it is looked at says nothing; what it is
         // still in at the next look does.
         running.retain(|(call, elapsed)| call.thread != FRAME_THREAD || !elapsed.is_zero());
@@ -214,6 +254,7 @@ impl Observatory {
             ),
             frames: self.board.frames.status(),
             problems: self.board.problems(),
+            stall,
             dropped: self.board.dropped.load(Ordering::Relaxed),
         }
     }

@@ -8,9 +8,11 @@ use inspector_protocol::status::{HostState, ModuleStatus, Problem, VersionState,
 use super::Supervisor;
 use super::backtrace::About;
 use super::host_process::HostEnd;
+use super::hub::ClientId;
 use super::reloads::{Pending, place_in};
 use super::restart::Plan;
 use engine_runtime::link::Snapshot;
+use engine_runtime::part::Part;
 
 /// What ran when a host died.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +21,25 @@ pub(super) struct Culprit {
     pub(super) module: String,
     /// Version.
     pub(super) version: u32,
-    /// Function or system; `None` while the version was being set up.
-    function: Option<String>,
+    /// What of it.
+    ran: Ran,
     /// Whether the host said so itself; else it was seen running last.
     pub(super) is_certain: bool,
+}
+
+/// What of a version ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ran {
+    /// A function or system.
+    Function(String),
+    /// Something that has no name of its own.
+    Part(Part),
 }
 
 impl Culprit {
     /// Whether the version was being set up.
     pub(super) fn is_set_up(&self) -> bool {
-        self.function.is_none()
+        self.ran == Ran::Part(Part::Setup)
     }
 
     /// ``weather v2: `weather::draw` ``
@@ -37,9 +48,9 @@ impl Culprit {
             module, version, ..
         } = self;
         let seen = if self.is_certain { "" } else { " (last seen)" };
-        match &self.function {
-            Some(function) => format!("{module} v{version}: `{function}`{seen}"),
-            None => format!("{module} v{version}: its setup"),
+        match &self.ran {
+            Ran::Function(function) => format!("{module} v{version}: `{function}`{seen}"),
+            Ran::Part(part) => format!("{module} v{version}: its {}", part.name()),
         }
     }
 
@@ -49,9 +60,9 @@ impl Culprit {
             module, version, ..
         } = self;
         let seen = if self.is_certain { "" } else { " (last seen)" };
-        match &self.function {
+        match &self.ran {
             // Systems are named by their path, functions by the name they are called by.
-            Some(function) => {
+            Ran::Function(function) => {
                 let kind = if function.contains("::") {
                     "system"
                 } else {
@@ -59,7 +70,8 @@ impl Culprit {
                 };
                 format!("in {module} v{version}, {kind} `{function}`{seen}")
             }
-            None => format!("while {module} v{version} was set up"),
+            Ran::Part(Part::Setup) => format!("while {module} v{version} was set up"),
+            Ran::Part(part) => format!("in {module} v{version}, its {}", part.name()),
         }
     }
 }
@@ -67,10 +79,22 @@ impl Culprit {
 impl Supervisor {
     /// A host ended without being asked to.
     pub(super) fn host_ended(&mut self, end: &HostEnd) {
+        let culprit = self.culprit(end);
+        let plan = self.plan(end, culprit.as_ref());
+        self.replace_host(end, plan, None);
+    }
+
+    /// A host is gone, and what follows is decided. `asked` is the module that a client
+    /// wants the version before of.
+    pub(super) fn replace_host(
+        &mut self,
+        end: &HostEnd,
+        plan: Plan,
+        asked: Option<(&str, (ClientId, u64))>,
+    ) {
         self.host = None;
         self.host_state = HostState::Down;
         let culprit = self.culprit(end);
-        let plan = self.plan(end, culprit.as_ref());
         let place = culprit
             .as_ref()
             .map(|culprit| format!(" in {}", culprit.during()))
@@ -80,13 +104,18 @@ impl Supervisor {
             inspector_protocol::message::LogLevel::Error,
             module.as_deref().unwrap_or_default(),
             format!(
-                "The host died: {}{place}; {}",
+                "The host {}: {}{place}; {}",
+                if end.stall.is_some() {
+                    "was ended"
+                } else {
+                    "died"
+                },
                 end.how(),
                 plan.announcement(culprit.as_ref())
             ),
         );
         let problem = problem(end, culprit.as_ref(), plan.help());
-        let loads = self.loads_after(plan, &problem, end.died_at);
+        let loads = self.loads_after(plan, &problem, end.died_at, asked);
         self.forget_host(&problem.message, culprit.as_ref());
         self.snapshot = Snapshot {
             frame: self.snapshot.frame,
@@ -111,7 +140,11 @@ impl Supervisor {
             self.start_host(Some(self.resume_from(before)), loads);
             return self.broadcast_status();
         }
-        self.restarts.waits_for_build = matches!(plan, Plan::GiveUp { builds: true, .. });
+        let for_build = matches!(plan, Plan::Build | Plan::GiveUp { builds: true, .. });
+        self.restarts.waits_for_build = for_build;
+        if plan == Plan::Build {
+            return;
+        }
         self.answer_restart();
         if self.options.frames.is_some() {
             // Whoever asked for so many frames waits for an end, not for a person.
@@ -120,21 +153,33 @@ impl Supervisor {
     }
 
     /// What the next host begins with, and what is not loaded again.
-    fn loads_after(&mut self, plan: Plan, problem: &Problem, died_at: Instant) -> Vec<Pending> {
+    fn loads_after(
+        &mut self,
+        plan: Plan,
+        problem: &Problem,
+        died_at: Instant,
+        asked: Option<(&str, (ClientId, u64))>,
+    ) -> Vec<Pending> {
+        let module = asked.map_or(&*problem.module, |(module, _)| module);
         let Plan::Restart { quarantine, .. } = plan else {
             return Vec::new();
         };
         let failed = quarantine.map(|hash| {
-            let module = problem.module.as_str();
             self.reloads.quarantine(module, hash, problem.clone());
             (module, problem.clone())
         });
-        self.reloads.revivals(&problem.message, died_at, failed)
+        let mut loads = self.reloads.revivals(&problem.message, died_at, failed);
+        let load = loads.iter_mut().find(|load| load.is_of(module));
+        if let (Some(load), Some((_, client))) = (load, asked) {
+            load.wait(client);
+        }
+        loads
     }
 
     /// Ends all that only a host that is gone could have answered.
     pub(super) fn forget_host(&mut self, why: &str, culprit: Option<&Culprit>) {
-        for (_, (client, id)) in std::mem::take(&mut self.calls) {
+        for (_, asked) in std::mem::take(&mut self.calls) {
+            let (client, id) = asked.client;
             let text = format!("the call did not return: {why}");
             let answer = Answer::Error(text);
             self.hub.send(client, Event::Answer { id, answer });
@@ -148,12 +193,29 @@ impl Supervisor {
             // Whatever ran had nothing to do with it.
             return None;
         }
+        if let Some(stall) = &end.stall {
+            return (!stall.module.is_empty()).then(|| Culprit {
+                module: stall.module.clone(),
+                version: stall.version,
+                ran: match Part::named(&stall.function) {
+                    Some(part) => Ran::Part(part),
+                    None => Ran::Function(stall.function.clone()),
+                },
+                is_certain: true,
+            });
+        }
         if let Some(words) = end.last_words {
+            let part = Part::numbered(words.function);
             if let Some((module, version, functions)) = self.names.get(&words.version) {
+                let function = || {
+                    let name = functions.get(words.function as usize);
+                    // Jobs get their names while the game runs.
+                    Ran::Function(name.map_or("a job", |name| name).to_owned())
+                };
                 return Some(Culprit {
                     module: module.clone(),
                     version: *version,
-                    function: functions.get(words.function as usize).cloned(),
+                    ran: part.map_or_else(function, Ran::Part),
                     is_certain: true,
                 });
             }
@@ -162,7 +224,7 @@ impl Supervisor {
             return Some(Culprit {
                 version: self.next_version(&module),
                 module,
-                function: None,
+                ran: Ran::Part(part.unwrap_or(Part::Setup)),
                 is_certain: true,
             });
         }
@@ -171,7 +233,7 @@ impl Supervisor {
         Some(Culprit {
             module: call.module.clone(),
             version: call.version,
-            function: Some(call.function.clone()),
+            ran: Ran::Function(call.function.clone()),
             is_certain: false,
         })
     }
@@ -288,11 +350,11 @@ fn problem(end: &HostEnd, culprit: Option<&Culprit>, help: &str) -> Problem {
 mod tests {
     use super::*;
 
-    fn culprit(function: Option<&str>, is_certain: bool) -> Culprit {
+    fn culprit(ran: Ran, is_certain: bool) -> Culprit {
         Culprit {
             module: "weather".to_owned(),
             version: 4,
-            function: function.map(str::to_owned),
+            ran,
             is_certain,
         }
     }
@@ -300,25 +362,31 @@ mod tests {
     #[test]
     fn a_death_names_signal_module_version_and_function() {
         use std::os::unix::process::ExitStatusExt as _;
+        let function = |name: &str| Ran::Function(name.to_owned());
         let end = HostEnd {
             status: Some(std::process::ExitStatus::from_raw(libc::SIGABRT)),
             last_words: None,
+            stall: None,
             frames: Vec::new(),
             stderr: vec!["thread 'main' panicked at weather/src/lib.rs:12:5:".to_owned()],
             died_at: Instant::now(),
         };
         for (culprit, message) in [
             (
-                Some(culprit(Some("weather::draw"), true)),
+                Some(culprit(function("weather::draw"), true)),
                 "the host died of SIGABRT in weather v4, system `weather::draw`",
             ),
             (
-                Some(culprit(Some("fallen"), false)),
+                Some(culprit(function("fallen"), false)),
                 "the host died of SIGABRT in weather v4, function `fallen` (last seen)",
             ),
             (
-                Some(culprit(None, true)),
+                Some(culprit(Ran::Part(Part::Setup), true)),
                 "the host died of SIGABRT while weather v4 was set up",
+            ),
+            (
+                Some(culprit(Ran::Part(Part::OnLoad), true)),
+                "the host died of SIGABRT in weather v4, its on_load",
             ),
             (None, "the host died of SIGABRT"),
         ] {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use engine_runtime::link::{CodeAddress, FromHost, ToHost};
+use inspector_protocol::status::StallStatus;
 use inspector_protocol::wire;
 
 use super::Message;
@@ -39,6 +40,8 @@ pub(super) struct HostEnd {
     pub(super) status: Option<ExitStatus>,
     /// What it wrote about the call that killed it.
     pub(super) last_words: Option<LastWords>,
+    /// What it was stalled in, if it was ended for that.
+    pub(super) stall: Option<StallStatus>,
     /// The game code that led there, innermost first.
     pub(super) frames: Vec<CodeAddress>,
     /// Last lines of standard error.
@@ -67,6 +70,7 @@ impl Stderr {
         HostEnd {
             status,
             last_words,
+            stall: None,
             frames: frames.unwrap_or_default(),
             stderr: lines.filter(|line| !crash::is_last_words(line)).collect(),
             died_at: self.died_at.unwrap_or(closed_at),
@@ -77,6 +81,9 @@ impl Stderr {
 impl HostEnd {
     /// `died of SIGSEGV`, `ended with exit status 101`.
     pub(super) fn cause(&self) -> String {
+        if self.stall.is_some() {
+            return "stalled".to_owned();
+        }
         match self.status {
             None => "vanished".to_owned(),
             Some(status) => match status.signal() {
@@ -96,6 +103,9 @@ impl HostEnd {
     /// Whether it died of what its own code did, as far as the signal tells. Other signals
     /// come from outside: a person, or a system that is out of memory.
     pub(super) fn is_fault(&self) -> bool {
+        if self.stall.is_some() {
+            return true;
+        }
         match self.status.and_then(|status| status.signal()) {
             Some(signal) => crash::SIGNALS.contains(&signal),
             None => true,
@@ -104,6 +114,10 @@ impl HostEnd {
 
     /// `signal SIGSEGV`, `exit status 101`.
     pub(super) fn how(&self) -> String {
+        if let Some(stall) = &self.stall {
+            let seconds = stall.elapsed_ms as f64 / 1000.0;
+            return format!("stalled for {seconds:.1} s");
+        }
         match self.status {
             None => "it vanished".to_owned(),
             Some(status) => match status.signal() {

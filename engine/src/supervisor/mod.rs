@@ -12,6 +12,7 @@
 //! | [`hub`] | clients and what they want |
 //! | [`reloads`] | from a build to an entry in the history |
 //! | [`restart`] | what follows the death of a host |
+//! | [`stall`] | a game that does not get on |
 //! | [`status`] | the status document |
 
 mod backtrace;
@@ -20,6 +21,7 @@ mod host_process;
 mod hub;
 mod reloads;
 mod restart;
+mod stall;
 mod status;
 
 use std::collections::HashMap;
@@ -93,6 +95,26 @@ enum Message {
     UiEnded,
 }
 
+/// A call, or something else that the frame loop is asked.
+struct Asked {
+    /// Who asked, under which id.
+    client: (ClientId, u64),
+    /// Module and function; empty for something else.
+    module: String,
+    function: String,
+}
+
+impl Asked {
+    /// Something else than a call.
+    fn other(client: (ClientId, u64)) -> Self {
+        Self {
+            client,
+            module: String::new(),
+            function: String::new(),
+        }
+    }
+}
+
 /// Messages that may wait; senders wait then, none of them is the game.
 const QUEUE: usize = 4096;
 /// How often the status is sent and signals are looked at.
@@ -117,8 +139,8 @@ struct Supervisor {
     snapshot: Snapshot,
     /// Function names by version, for crash reports.
     names: HashMap<u32, (String, u32, Vec<String>)>,
-    /// Calls on their way to the host: who asked, under which id.
-    calls: HashMap<u64, (ClientId, u64)>,
+    /// What the host was asked and has not answered.
+    calls: HashMap<u64, Asked>,
     next_call: u64,
     viewport: (u16, u16),
     viewport_wanted: bool,
@@ -320,6 +342,7 @@ impl Supervisor {
             max_frames: self.options.frames,
             load_existing: self.options.no_build,
             state: self.state.clone(),
+            stalled_after_ms: self.config.policies.stalled_after_ms(),
             rollback_within_ms: self.config.policies.rollback_within().as_millis() as u64,
             checkpoint_every_ms: self.config.policies.checkpoint_every_ms(),
             checkpoints_kept: self.config.policies.checkpoints_kept,
@@ -486,17 +509,26 @@ impl Supervisor {
                 module,
                 function,
                 args,
-            } => self.ask_host(client, id, |id| ToHost::Call {
-                id,
-                module,
-                function,
-                args,
-            }),
+            } => {
+                let asked = Asked {
+                    client: (client, id),
+                    module: module.clone(),
+                    function: function.clone(),
+                };
+                self.ask_host(asked, |id| ToHost::Call {
+                    id,
+                    module,
+                    function,
+                    args,
+                });
+            }
             Request::World { id, act } => {
-                self.ask_host(client, id, |id| ToHost::World { id, act });
+                let asked = Asked::other((client, id));
+                self.ask_host(asked, |id| ToHost::World { id, act });
             }
             Request::CancelJob { id, job } => {
-                self.ask_host(client, id, |id| ToHost::CancelJob { id, job });
+                let asked = Asked::other((client, id));
+                self.ask_host(asked, |id| ToHost::CancelJob { id, job });
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
             Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),
@@ -543,17 +575,20 @@ impl Supervisor {
     }
 
     /// Passes a request on that the host answers.
-    fn ask_host(&mut self, client: ClientId, id: u64, request: impl FnOnce(u64) -> ToHost) {
+    fn ask_host(&mut self, asked: Asked, request: impl FnOnce(u64) -> ToHost) {
         self.next_call += 1;
         let call = self.next_call;
-        if self.to_host(request(call)) {
-            self.calls.insert(call, (client, id));
+        let text = if let Some(why) = self.stalled_frame() {
+            format!("nothing can be called: {why}")
+        } else if self.to_host(request(call)) {
+            self.calls.insert(call, asked);
+            return;
         } else {
-            let text = "no host is running, so nothing can be called; R in the inspector starts \
-                        one";
-            let answer = Answer::Error(text.to_owned());
-            self.hub.send(client, Event::Answer { id, answer });
-        }
+            "no host is running, so nothing can be called; R in the inspector starts one".to_owned()
+        };
+        let (client, id) = asked.client;
+        let answer = Answer::Error(text);
+        self.hub.send(client, Event::Answer { id, answer });
     }
 
     fn update_viewport_wanted(&mut self) {
@@ -577,12 +612,13 @@ impl Supervisor {
                 self.names.insert(id, (module, version, functions));
             }
             FromHost::Snapshot(snapshot) => {
-                self.snapshot = *snapshot;
+                let before = std::mem::replace(&mut self.snapshot, *snapshot);
                 if self.snapshot.frame > 0 && self.host_state != HostState::Running {
                     self.host_state = HostState::Running;
                     self.death_problem = None;
                     self.answer_restart();
                 }
+                self.follow_stall(before.stall.as_ref());
             }
             FromHost::Log {
                 level,
@@ -613,7 +649,8 @@ impl Supervisor {
                     .broadcast(&Event::Viewport(frame), |wants| wants.viewport);
             }
             FromHost::Called { id, result } => {
-                if let Some((client, id)) = self.calls.remove(&id) {
+                if let Some(asked) = self.calls.remove(&id) {
+                    let (client, id) = asked.client;
                     let answer = match result {
                         Ok(value) => Answer::Value(value),
                         Err(message) => Answer::Error(message),

@@ -106,7 +106,39 @@ impl Pending {
     }
 }
 
+impl Pending {
+    /// Whether it is a load of this module.
+    pub(super) fn is_of(&self, module: &str) -> bool {
+        self.module == module
+    }
+
+    /// Lets a client wait for what comes of it.
+    pub(super) fn wait(&mut self, client: (ClientId, u64)) {
+        self.waiting.push(client);
+    }
+}
+
 impl Reloads {
+    /// Clients that wait for loads; they are not answered any more.
+    pub(super) fn take_waiting(&mut self) -> Vec<(ClientId, u64)> {
+        let pending = self.pending.values_mut();
+        pending
+            .flat_map(|pending| std::mem::take(&mut pending.waiting))
+            .collect()
+    }
+
+    /// The content that a rollback of a module leaves while its version with this number does not
+    /// get on, if there is something to go back to.
+    pub(super) fn left_by_rollback(&self, module: &str, stalled: Option<u32>) -> Option<u64> {
+        let applied = self.modules.get(module)?.applied.as_slice();
+        let last = applied.last()?;
+        if stalled.is_some_and(|version| version > last.version) {
+            // It has not got in, and what runs is the version before.
+            return self.in_flight(module, true).map(|load| load.built.hash);
+        }
+        (applied.len() > 1).then_some(last.built.hash)
+    }
+
     /// All attempts, oldest first.
     pub(super) fn history(&self) -> Vec<ReloadStatus> {
         self.history.iter().cloned().collect()
@@ -362,6 +394,7 @@ impl Supervisor {
 
     fn send_load(&mut self, pending: Pending, force: bool) {
         let (waiting, module) = (pending.waiting.clone(), pending.module.clone());
+        self.end_stall_for_build();
         if self.host.is_none() && self.restarts.waits_for_build {
             self.start_for_build(&module, pending.built.hash);
         }
@@ -385,7 +418,9 @@ impl Supervisor {
                     },
                 );
             }
+            return;
         }
+        self.tell_stalled_load(&module);
     }
 
     /// A client asks for a module to be built and loaded again.
@@ -442,7 +477,9 @@ impl Supervisor {
 
     /// A client asks for the version before the active one.
     pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
-        if self.find_module(client, id, module).is_none() {
+        if self.find_module(client, id, module).is_none()
+            || self.roll_back_stalled(client, id, module)
+        {
             return;
         }
         let mut refuse = |text: &str| {

@@ -67,6 +67,8 @@ pub(super) enum Plan {
         /// Whether builds come from here.
         builds: bool,
     },
+    /// The build that has come starts the next host.
+    Build,
     /// A new host goes on.
     Restart {
         /// Only from a checkpoint before this number.
@@ -77,10 +79,17 @@ pub(super) enum Plan {
 }
 
 impl Plan {
+    /// A new host goes on from the last checkpoint, on what was built last.
+    pub(super) const LAST: Self = Self::Restart {
+        before: None,
+        quarantine: None,
+    };
+
     /// For the log: the end of `The host died: signal SIGSEGV; ...`.
     pub(super) fn announcement(self, culprit: Option<&Culprit>) -> String {
         match self {
             Self::Wait => "R in the inspector starts it again".to_owned(),
+            Self::Build => "a new host begins with the new build".to_owned(),
             Self::GiveUp { starts, builds } => {
                 let save = if builds { "save a fix, or " } else { "" };
                 format!(
@@ -118,7 +127,7 @@ impl Plan {
                 quarantine: Some(_),
                 ..
             } => "the version before runs; this code is not loaded again until it changes",
-            Self::Restart { .. } => "a new host goes on; fix it and save",
+            Self::Build | Self::Restart { .. } => "a new host goes on; fix it and save",
         }
     }
 }
@@ -126,7 +135,8 @@ impl Plan {
 impl Supervisor {
     /// Decides what follows the death of a host. Asks for the state as it was when it died.
     pub(super) fn plan(&mut self, end: &HostEnd, culprit: Option<&Culprit>) -> Plan {
-        if self.config.policies.on_crash == OnCrash::Wait {
+        // Whoever has stalled games restarted wants that.
+        if self.config.policies.on_crash == OnCrash::Wait && end.stall.is_none() {
             return Plan::Wait;
         }
         let young = self.config.policies.rollback_within();
@@ -254,6 +264,10 @@ impl Supervisor {
     /// A client asks for a new host: it goes on where the one before was, on what was built
     /// last.
     pub(super) fn restart_host(&mut self, client: ClientId, id: u64) {
+        if self.restart_stalled() {
+            self.restarting.push((client, id));
+            return self.answer_restart();
+        }
         if let Some(host) = self.host.take() {
             host.send(ToHost::Shutdown);
             host.ends_within(GRACE);
@@ -273,10 +287,7 @@ impl Supervisor {
     pub(super) fn start_for_build(&mut self, module: &str, hash: u64) {
         self.restarts.streak.renew(hash);
         self.info(format!("Starting a host with the new build of {module}"));
-        self.follow(
-            "a build came after hosts had died".to_owned(),
-            Instant::now(),
-        );
+        self.follow("a build came while no game ran".to_owned(), Instant::now());
         let loads = self.reloads.latest("startup", Some(module));
         self.start_host(Some(self.resume_from(None)), loads);
     }

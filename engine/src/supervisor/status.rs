@@ -4,7 +4,7 @@ use inspector_protocol::PROTOCOL_VERSION;
 use inspector_protocol::message::Event;
 use inspector_protocol::status::{EngineStatus, ModuleStatus, Status};
 
-use super::Supervisor;
+use super::{Supervisor, stall};
 
 impl Supervisor {
     /// The status now.
@@ -26,6 +26,7 @@ impl Supervisor {
             problems.retain(|problem| problem.message != death.message);
             problems.insert(0, death.clone());
         }
+        problems.extend(self.snapshot.stall.iter().map(stall::problem));
         problems.extend(self.snapshot.problems.iter().cloned());
         self.backtraces.add_to(&mut problems);
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -42,6 +43,7 @@ impl Supervisor {
                 frame: self.snapshot.frame,
                 uptime_ms: self.started.elapsed().as_millis() as u64,
                 restart: self.restarts.status.clone(),
+                stall: self.snapshot.stall.clone(),
             },
             modules,
             calls: self.snapshot.calls.clone(),

@@ -51,6 +51,66 @@ pub struct EngineStatus {
     pub uptime_ms: u64,
     /// How the host that runs came after another one; `None` for the first.
     pub restart: Option<RestartStatus>,
+    /// What keeps the game from getting on; `None` while it does.
+    pub stall: Option<StallStatus>,
+}
+
+/// A call that keeps the game from getting on: a frame that does not end, or a version that is
+/// still being set up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StallStatus {
+    /// Module; empty if the engine itself takes so long.
+    pub module: String,
+    /// Version.
+    pub version: u32,
+    /// Function, system or observer, or `setup`, `on_load`, `after_reload`, `on_unload`,
+    /// `values`, `assets`, `job results`.
+    pub function: String,
+    /// Thread that it runs on: `main` runs the frames.
+    pub thread: String,
+    /// How long it has kept the game.
+    pub elapsed_ms: u64,
+}
+
+impl StallStatus {
+    /// Whether no frame runs meanwhile.
+    pub fn is_in_frame(&self) -> bool {
+        self.thread == "main"
+    }
+
+    /// What does not get on: `the frame loop`, or what the thread does.
+    pub fn subject(&self) -> &'static str {
+        match self.thread.as_str() {
+            "main" => "the frame loop",
+            "loader" => "the loader",
+            _ => "the reading of assets",
+        }
+    }
+
+    /// `game_logic::flood_fill (v7)`.
+    pub fn place(&self) -> String {
+        let Self {
+            module,
+            version,
+            function,
+            ..
+        } = self;
+        if module.is_empty() {
+            return "the engine".to_owned();
+        }
+        // Systems and observers are named by their path, the rest by a name.
+        if function.contains("::") {
+            format!("{function} (v{version})")
+        } else {
+            format!("{module}::{function} (v{version})")
+        }
+    }
+
+    /// `stalled in game_logic::flood_fill (v7) for 3.2 s`.
+    pub fn sentence(&self) -> String {
+        let seconds = self.elapsed_ms as f64 / 1000.0;
+        format!("stalled in {} for {seconds:.1} s", self.place())
+    }
 }
 
 /// A host that took the place of one that died or was ended.

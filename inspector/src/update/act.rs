@@ -64,6 +64,9 @@ fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
             ask(state, what, |id| Request::Reload { id, module }, effects);
         }),
         Action::Rollback => with_module(state, |state, module| {
+            // It is the code that does not get on which somebody wants to leave.
+            let stalled = state.live.stall().filter(|stall| !stall.module.is_empty());
+            let module = stalled.map_or(module, |stall| stall.module.clone());
             let before = state
                 .live
                 .status
@@ -78,6 +81,7 @@ fn act(state: &mut State, action: Action, effects: &mut Vec<Effect>) {
                 state.confirm = Some(Confirm::Restart);
             }
         }
+        Action::Wait => state.waits = !state.waits,
         Action::Follow => {
             state.follow = !state.follow;
             if state.follow {

@@ -63,6 +63,8 @@ fn set_status(state: &mut State, mut status: Box<Status>) {
         }
         model.status = Some(status);
     });
+    // The next stall is news again.
+    state.waits &= state.live.stall().is_some();
     state.is_dirty = true;
 }
 
@@ -215,6 +217,11 @@ fn clean_status(status: &mut Status) {
     clean(&mut status.engine.profile);
     if let Some(restart) = &mut status.engine.restart {
         clean(&mut restart.reason);
+    }
+    if let Some(stall) = &mut status.engine.stall {
+        for text in [&mut stall.module, &mut stall.function, &mut stall.thread] {
+            clean(text);
+        }
     }
     for module in &mut status.modules {
         clean(&mut module.name);

@@ -77,6 +77,7 @@ fn join(mut parts: Vec<Part>, columns: usize) -> Line<'static> {
 fn first_line(state: &State, columns: usize, with_modules: bool) -> Vec<Part> {
     let is_narrow = columns < NARROW;
     let mut parts = vec![connection(state, is_narrow)];
+    parts.extend(stall(state, columns, is_narrow, &parts[0]));
     if state.frozen.is_some() {
         parts.push(Part::new(1, "FROZEN", theme::WARNING));
     }
@@ -151,6 +152,21 @@ fn first_line(state: &State, columns: usize, with_modules: bool) -> Vec<Part> {
         ));
     }
     parts
+}
+
+/// What keeps the game from getting on; short where the line is.
+fn stall(state: &State, columns: usize, is_narrow: bool, before: &Part) -> Option<Part> {
+    let stall = state.shown().stall()?;
+    let text = if is_narrow {
+        let seconds = stall.elapsed_ms as f64 / 1000.0;
+        let place = stall.place();
+        let name = place.rsplit("::").next().unwrap_or_default();
+        format!("stalled {seconds:.1} s: {name}")
+    } else {
+        stall.sentence()
+    };
+    let room = columns.saturating_sub(before.width() + 2);
+    Some(Part::new(0, text::cut(&text, room), theme::ERROR))
 }
 
 fn connection(state: &State, is_narrow: bool) -> Part {

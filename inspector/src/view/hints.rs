@@ -140,7 +140,7 @@ fn message(state: &State, columns: usize) -> Vec<Span<'static>> {
 }
 
 /// The question in words.
-fn question(confirm: &Confirm) -> String {
+fn question(confirm: &Confirm, is_stalled: bool) -> String {
     match confirm {
         Confirm::Quit => "End the game?".to_owned(),
         Confirm::Rollback {
@@ -148,6 +148,9 @@ fn question(confirm: &Confirm) -> String {
             before: Some(before),
         } => format!("Roll {module} back to the code of v{before}?"),
         Confirm::Rollback { module, .. } => format!("Roll {module} back to the version before?"),
+        Confirm::Restart if is_stalled => {
+            "The game is stalled. Restart it from its last checkpoint?".to_owned()
+        }
         Confirm::Restart => "The host is up. End it and start a new one?".to_owned(),
     }
 }
@@ -158,7 +161,10 @@ pub fn draw_question(state: &State, body: Rect, buffer: &mut Buffer) {
         return;
     };
     let mut lines = vec![
-        Line::styled(question(confirm), theme::TITLE),
+        Line::styled(
+            question(confirm, state.live.stall().is_some()),
+            theme::TITLE,
+        ),
         Line::default(),
     ];
     for binding in in_context(state.context()).filter(|binding| !binding.hint.is_empty()) {

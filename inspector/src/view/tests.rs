@@ -1,7 +1,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton};
 use crossterm::event::{MouseEvent, MouseEventKind};
 use inspector_protocol::message::Event;
-use inspector_protocol::status::{HostState, Status};
+use inspector_protocol::status::{HostState, StallStatus, Status};
 use proptest::prelude::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -117,6 +117,44 @@ fn the_host_is_down() {
     check("host_down", "\t", |state| {
         send(state, Message::Hub(Event::HostDown(death())));
     });
+}
+
+/// The game does not get on.
+fn stall(state: &mut State) {
+    let mut status = status();
+    status.engine.stall = Some(StallStatus {
+        module: "game_logic".into(),
+        version: 7,
+        function: "game_logic::caves::flood_fill".into(),
+        thread: "main".into(),
+        elapsed_ms: 3210,
+    });
+    send(state, Message::Hub(Event::Status(Box::new(status))));
+}
+
+#[test]
+fn the_game_is_stalled() {
+    check("stalled_game", "\t", stall);
+    check("stalled_panels", "", stall);
+}
+
+#[test]
+fn a_stall_that_somebody_waits_for_leaves_the_keys_alone() {
+    let mut state = busy(80, 24);
+    stall(&mut state);
+    let keys = |state: &State| {
+        let drawn = text(&screen(state, Theme::FULL));
+        drawn.lines().last().unwrap_or_default().to_owned()
+    };
+    assert!(keys(&state).contains("w wait"), "{}", keys(&state));
+    press(&mut state, KeyCode::Char('w'));
+    assert!(!keys(&state).contains("w wait"), "{}", keys(&state));
+    // What there is to say is still said, and the next stall is news again.
+    let drawn = text(&screen(&state, Theme::FULL));
+    assert!(drawn.contains("stalled in game_logic::caves::flood_fill (v7) for 3.2 s"));
+    send(&mut state, Message::Hub(Event::Status(Box::new(status()))));
+    stall(&mut state);
+    assert!(keys(&state).contains("w wait"), "{}", keys(&state));
 }
 
 #[test]

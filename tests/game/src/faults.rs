@@ -1,4 +1,15 @@
-//! Ways to end the process, each in a function of its own that a backtrace can name.
+//! Ways to end the process, each in a function of its own that a backtrace can name, and a way
+//! not to get on.
+
+use std::path::Path;
+use std::time::Duration;
+
+/// Does nothing else until a file exists: a stall whose end the test decides.
+pub fn hold(file: &str) {
+    while !Path::new(file).exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// Does it.
 pub fn run(kind: &str) {

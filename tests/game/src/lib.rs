@@ -164,6 +164,12 @@ fn wait_for(file: String) -> i64 {
     ANSWER
 }
 
+/// The same, and no frame runs meanwhile.
+fn hold(_: &mut World, file: String) -> i64 {
+    faults::hold(&file);
+    ANSWER
+}
+
 fn counter(world: &mut World) -> u64 {
     world.resource::<Counter>().frames
 }
@@ -322,6 +328,7 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .entity_observer(poked);
     m.function("answer", answer)
         .function("wait_for", wait_for)
+        .function("hold", hold)
         .function("counter", counter)
         .function("observed", observed)
         .function("heard", heard)

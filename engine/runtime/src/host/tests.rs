@@ -143,6 +143,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         shared: None,
         rollback_within: options.rollback_within,
         drain: HashMap::from([("game".to_owned(), options.drain)]),
+        stalled_after: Duration::ZERO,
         checkpoints: options.checkpoints,
     };
     let thread = std::thread::spawn(move || {

@@ -35,6 +35,7 @@ use crate::limbo::Limbo;
 use crate::migrate::{Migration, MigrationReport, Side};
 use crate::observer::{FaultQueue, ObserverGate};
 use crate::panic::{self, PanicReport};
+use crate::part::Part;
 use crate::rebuild::{ColumnError, MakeColumn, RebuildError, RebuildPlan, Rebuilt, Treatment};
 use crate::registry::VersionKey;
 use crate::runner::{RunnableSystem, VersionSystems};
@@ -144,7 +145,7 @@ impl Entering<'_> {
 
     /// Values of the version's types that were in limbo as a whole go into its world.
     fn take_back(&self, runnable: &Runnable, world: &mut World, limbo: &Limbo) -> Returned {
-        let _call = call::enter(CallId::new(self.key.id, 0));
+        let _call = call::enter(Part::Values.of(self.key.id));
         take_back(&self.types, &runnable.initialized, world, limbo)
     }
 
@@ -186,7 +187,7 @@ impl Entering<'_> {
             treatments,
         };
         let rebuilt = {
-            let _call = call::enter(CallId::new(self.key.id, 0));
+            let _call = call::enter(Part::Values.of(self.key.id));
             // SAFETY: types that move have the same layout by their schemas; conversions
             // are migrations of these very types; nothing runs in between but the
             // preparation of systems, and hooks, for which values that own something are
@@ -265,7 +266,7 @@ impl Entering<'_> {
             else {
                 continue;
             };
-            let _call = call::enter(CallId::new(self.key.id, 0));
+            let _call = call::enter(Part::Values.of(self.key.id));
             let made = panic::guard(|| {
                 Migration::new(old, side, new.stored, self.migrations, &book.limbo)
             });
@@ -377,15 +378,15 @@ impl Entering<'_> {
     /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
     /// fails.
     fn run_hooks(&self, world: &mut World) -> Result<(), String> {
-        let _call = call::enter(CallId::new(self.key.id, 0));
-        let run = |name: &str, hook: &mut dyn FnMut() -> Result<(), String>| {
+        let run = |part: Part, hook: &mut dyn FnMut() -> Result<(), String>| {
+            let _call = call::enter(part.of(self.key.id));
             panic::guard(hook)
                 .map_err(|report| report.summary())
                 .and_then(|result| result)
-                .map_err(|error| format!("its `{name}` failed: {error}"))
+                .map_err(|error| format!("its `{}` failed: {error}", part.name()))
         };
         if let Some(on_load) = &self.hooks.on_load {
-            run("on_load", &mut || {
+            run(Part::OnLoad, &mut || {
                 on_load(world, self.unloaded.clone())?;
                 world.flush();
                 Ok(())
@@ -396,7 +397,7 @@ impl Entering<'_> {
                 from,
                 to: self.key.number,
             };
-            run("after_reload", &mut || {
+            run(Part::AfterReload, &mut || {
                 after_reload(world, reload)?;
                 world.flush();
                 Ok(())
@@ -418,7 +419,7 @@ impl Entering<'_> {
             observers_before: observers_in(world),
             world,
         };
-        let _call = call::enter(CallId::new(self.key.id, 0));
+        let _call = call::enter(Part::Setup.of(self.key.id));
         let made = panic::guard(|| {
             undo.initialize();
             undo.prepare(offer, self.key, &self.faults)
@@ -450,7 +451,7 @@ fn again(
     world: &mut World,
     faults: &FaultQueue,
 ) -> Result<Runnable, String> {
-    let _call = call::enter(CallId::new(active.key.id, 0));
+    let _call = call::enter(Part::Setup.of(active.key.id));
     let description = panic::guard(|| {
         let mut builder = ModuleBuilder::new();
         (active.build)(&mut builder);
@@ -540,7 +541,7 @@ pub(super) fn systems_again(
     active: &ActiveModule,
     world: &mut World,
 ) -> Result<VersionSystems, String> {
-    let _call = call::enter(CallId::new(active.key.id, 0));
+    let _call = call::enter(Part::Setup.of(active.key.id));
     let made = panic::guard(|| {
         let mut builder = ModuleBuilder::new();
         (active.build)(&mut builder);

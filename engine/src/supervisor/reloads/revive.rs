@@ -94,7 +94,7 @@ impl Reloads {
     }
 
     /// The first or the last load of a module that the host has not answered.
-    fn in_flight(&self, module: &str, first: bool) -> Option<&Pending> {
+    pub(super) fn in_flight(&self, module: &str, first: bool) -> Option<&Pending> {
         let loads = self.pending.iter();
         let mut loads: Vec<_> = loads
             .filter(|(_, pending)| pending.module == module)

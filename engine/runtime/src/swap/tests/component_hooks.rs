@@ -15,7 +15,7 @@ fn first(world: DeferredWorld, _: HookContext) {
     write(world, "first".to_owned());
 }
 fn second(world: DeferredWorld, _: HookContext) {
-    let version = call::current().map(CallId::version);
+    let version = call::current().map(crate::call::CallId::version);
     write(world, format!("second of {version:?}"));
 }
 fn fails(_: DeferredWorld, _: HookContext) {
