@@ -160,6 +160,7 @@ impl LinkedHost {
             wait_for_modules: false,
             shared: None,
             rollback_within: Duration::ZERO,
+            every_panic_fails: false,
             drain: HashMap::new(),
             stalled_after: Duration::ZERO,
             checkpoints: None,

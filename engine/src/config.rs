@@ -11,6 +11,7 @@
 //!     // What the engine does by itself; seconds, 0 for never.
 //!     policies: (
 //!         rollback_within: 3.0,
+//!         on_panic: Pause, // or RollBack, or Stop
 //!         on_crash: Restart, // or Wait
 //!         drain: WarnAfter(10.0), // or Wait, or CancelAfter(10.0)
 //!         stalled_after: 1.0,
@@ -73,6 +74,8 @@ pub(crate) struct Policies {
     /// A version that panics or crashes within so many seconds after it replaced another one
     /// is rolled back; 0 for never.
     rollback_within: Seconds,
+    /// What becomes of a version whose system panicked.
+    pub(crate) on_panic: OnPanic,
     /// What becomes of a game whose host died.
     pub(crate) on_crash: OnCrash,
     /// What becomes of the calls of versions that drain; modules may have their own.
@@ -91,6 +94,7 @@ impl Default for Policies {
     fn default() -> Self {
         Self {
             rollback_within: Seconds(3.0),
+            on_panic: OnPanic::Pause,
             on_crash: OnCrash::Restart,
             drain: Drain::WarnAfter(Seconds(10.0)),
             stalled_after: Seconds(1.0),
@@ -113,6 +117,17 @@ impl Policies {
     pub(crate) fn checkpoint_every_ms(&self) -> u64 {
         self.checkpoint_every.ms()
     }
+}
+
+/// What becomes of a version whose system panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum OnPanic {
+    /// The system is paused until the next version; one that has just got in is rolled back.
+    Pause,
+    /// The version is rolled back, if there is one before it; else the system is paused.
+    RollBack,
+    /// The game ends, and has failed.
+    Stop,
 }
 
 /// What becomes of a game whose host died.

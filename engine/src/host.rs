@@ -38,6 +38,8 @@ pub(crate) struct HostSetup {
     pub(crate) state: PathBuf,
     /// A version that panics so soon after it got in has failed, in ms.
     pub(crate) rollback_within_ms: u64,
+    /// Any panic is a failure of its version.
+    pub(crate) every_panic_fails: bool,
     /// What keeps the game for longer than this stalls it, in ms; 0 for never.
     pub(crate) stalled_after_ms: u64,
     /// Time between two checkpoints, in ms; 0 for none but at swaps and at the end.
@@ -118,6 +120,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         wait_for_modules: true,
         shared: Some(shared_of(&setup.state)),
         rollback_within: Duration::from_millis(setup.rollback_within_ms),
+        every_panic_fails: setup.every_panic_fails,
         drain: setup.drain,
         stalled_after: Duration::from_millis(setup.stalled_after_ms),
         checkpoints: Some(CheckpointConfig {

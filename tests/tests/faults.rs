@@ -132,3 +132,45 @@ fn a_panic_is_told_once_with_the_calls_that_led_there() {
     assert_eq!(backtraces(engine.log.since(0)), 2);
     assert!(engine.finish().success());
 }
+
+#[test]
+fn what_follows_a_panic_is_policy() {
+    let scratch = Scratch::take();
+    // An old version is rolled back as well.
+    let config = scratch.policies("on_panic: RollBack, rollback_within: 0.0");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    let first_line = "counter.frames += 1;";
+    let crates = engine.call("spawn", &["3"]);
+    let reload = engine.edit(
+        LIB,
+        first_line,
+        &format!("if ANSWER == 1 {{ panic!(\"no more\"); }} {first_line}"),
+    );
+    let rolled_back = engine.wait("the rollback", |status| {
+        let mut reloads = status.reloads.iter().filter(|last| last.seq > reload.seq);
+        reloads
+            .find(|last| last.outcome == ReloadOutcome::RolledBack)
+            .cloned()
+    });
+    assert!(rolled_back.message.contains("no more"), "{rolled_back:#?}");
+    assert_eq!(engine.number("despawned"), 0);
+    assert_eq!(engine.call("attach", &[]), crates, "nothing is lost");
+    // Without a version before it, the system alone is paused.
+    assert!(engine.finish().success());
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.wait("the problem", |status| {
+        let problem = status.problems.first()?;
+        problem.message.contains("no more").then_some(())
+    });
+    assert_eq!(engine.number("answer"), 1);
+    assert!(engine.finish().success());
+
+    let config = scratch.policies("on_panic: Stop");
+    let engine = Engine::spawn(&scratch, &["--config", &config]);
+    let log = engine.log.clone();
+    assert_eq!(engine.wait_for_end().code(), Some(1));
+    let why = |line: &String| {
+        line.starts_with("[ERROR] The game stops: game_logic v1: `game_logic::count` panicked at")
+    };
+    assert!(log.since(0).iter().any(why), "{:#?}", log.since(0));
+}

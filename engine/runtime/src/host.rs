@@ -68,6 +68,8 @@ pub struct HostConfig {
     /// A version that panics within this time after it replaced another one has failed;
     /// see [`FromHost::Failed`]. Zero for never.
     pub rollback_within: Duration,
+    /// A version that panics has failed, however long it is there.
+    pub every_panic_fails: bool,
     /// What becomes of the calls of versions that drain, by module; others wait.
     pub drain: HashMap<String, DrainPolicy>,
     /// What keeps the game for longer than this stalls it, and is shown. Zero for never.
@@ -115,6 +117,7 @@ pub struct Host {
     frame_rate: u32,
     max_frames: Option<u64>,
     rollback_within: Duration,
+    every_panic_fails: bool,
     /// Versions that were reported as failed.
     failed: HashSet<u32>,
     /// Types whose values the last checkpoint had no place for.
@@ -228,6 +231,7 @@ impl Host {
             frame_rate: config.frame_rate.max(1),
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
+            every_panic_fails: config.every_panic_fails,
             failed: HashSet::new(),
             lost: HashSet::new(),
             checkpoints,

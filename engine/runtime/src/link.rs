@@ -107,7 +107,7 @@ pub enum FromHost {
     },
     /// How loading or rolling back ended.
     Reloaded(Reloaded),
-    /// A version panicked soon after it got in; the one before should run again.
+    /// A version panicked soon after it got in, or at any time where that counts.
     Failed {
         /// Module.
         module: String,

@@ -22,6 +22,8 @@ pub struct RunnableSystem {
     config: SystemConfig,
     id: CallId,
     paused: bool,
+    /// It is a `Startup` system that panicked in the version before: it has still to run.
+    unstarted: bool,
     /// Game time until a timer fires next.
     next_fire: Option<Duration>,
     last_error: Option<String>,
@@ -64,6 +66,7 @@ impl RunnableSystem {
             config,
             id,
             paused: false,
+            unstarted: false,
             next_fire: None,
             last_error: None,
             spent: Duration::ZERO,
@@ -98,6 +101,7 @@ impl RunnableSystem {
         if self.config.trigger == old.config.trigger {
             self.next_fire = old.next_fire;
         }
+        self.unstarted = old.paused || old.unstarted;
     }
 
     fn is_due(&mut self, world: &World) -> bool {
@@ -134,6 +138,42 @@ impl RunnableSystem {
         }
         Ok(())
     }
+
+    /// Runs it, if it is its turn, and contains what goes wrong in it.
+    fn run_guarded(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
+        if self.paused || !self.is_due(world) {
+            return;
+        }
+        let start = Instant::now();
+        let _call = call::enter(self.id);
+        match panic::guard(|| self.run(world)) {
+            Ok(Ok(())) => {
+                if self.last_error.is_some() {
+                    self.last_error = None;
+                }
+            }
+            Ok(Err(RunSystemError::Skipped(_))) => {}
+            Ok(Err(RunSystemError::Failed(error))) => {
+                // The text is copied and the error dropped here, inside the call.
+                let message = error.to_string();
+                if self.last_error.as_ref() != Some(&message) {
+                    self.last_error = Some(message.clone());
+                    faults.push(SystemFault::Failed {
+                        id: self.id,
+                        message,
+                    });
+                }
+            }
+            Err(report) => {
+                self.paused = true;
+                faults.push(SystemFault::Panicked {
+                    id: self.id,
+                    report,
+                });
+            }
+        }
+        self.spent += start.elapsed();
+    }
 }
 
 impl VersionSystems {
@@ -156,38 +196,16 @@ impl VersionSystems {
     /// Runs a stage. Faults are appended; the others run on.
     pub fn run(&mut self, stage: Stage, world: &mut World, faults: &mut Vec<SystemFault>) {
         for system in &mut self.stages[stage as usize] {
-            if system.paused || !system.is_due(world) {
-                continue;
-            }
-            let start = Instant::now();
-            let _call = call::enter(system.id);
-            match panic::guard(|| system.run(world)) {
-                Ok(Ok(())) => {
-                    if system.last_error.is_some() {
-                        system.last_error = None;
-                    }
-                }
-                Ok(Err(RunSystemError::Skipped(_))) => {}
-                Ok(Err(RunSystemError::Failed(error))) => {
-                    // The text is copied and the error dropped here, inside the call.
-                    let message = error.to_string();
-                    if system.last_error.as_ref() != Some(&message) {
-                        system.last_error = Some(message.clone());
-                        faults.push(SystemFault::Failed {
-                            id: system.id,
-                            message,
-                        });
-                    }
-                }
-                Err(report) => {
-                    system.paused = true;
-                    faults.push(SystemFault::Panicked {
-                        id: system.id,
-                        report,
-                    });
-                }
-            }
-            system.spent += start.elapsed();
+            system.run_guarded(world, faults);
+        }
+    }
+
+    /// Runs the `Startup` systems that panicked in the version before.
+    pub fn run_unstarted(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
+        let startup = &mut self.stages[Stage::Startup as usize];
+        for system in startup.iter_mut().filter(|system| system.unstarted) {
+            system.unstarted = false;
+            system.run_guarded(world, faults);
         }
     }
 

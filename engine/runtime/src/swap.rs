@@ -486,6 +486,13 @@ impl ActiveModules {
         }
     }
 
+    /// Runs what of the `Startup` stage of one module panicked in the version before.
+    pub fn start_again(&mut self, module: &str, world: &mut World, faults: &mut Vec<SystemFault>) {
+        if let Some(active) = self.modules.iter_mut().find(|active| active.name == module) {
+            active.systems.run_unstarted(world, faults);
+        }
+    }
+
     /// Prepares the systems of all modules anew: entities that they remember are others
     /// now. What a system has seen and when timers fire stays.
     ///

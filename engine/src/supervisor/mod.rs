@@ -44,7 +44,7 @@ use inspector_protocol::message::{
 use inspector_protocol::status::{HostState, Problem};
 use miette::{IntoDiagnostic as _, Result, WrapErr as _};
 
-use crate::config::{Config, ModuleKind};
+use crate::config::{Config, ModuleKind, OnPanic};
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
 use crate::project::Project;
@@ -343,6 +343,7 @@ impl Supervisor {
             load_existing: self.options.no_build,
             state: self.state.clone(),
             stalled_after_ms: self.config.policies.stalled_after_ms(),
+            every_panic_fails: self.config.policies.on_panic != OnPanic::Pause,
             rollback_within_ms: self.config.policies.rollback_within().as_millis() as u64,
             checkpoint_every_ms: self.config.policies.checkpoint_every_ms(),
             checkpoints_kept: self.config.policies.checkpoints_kept,

@@ -6,6 +6,7 @@ mod revive;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use engine_build::{BuildEvent, BuildMethod, BuildTimings};
@@ -15,6 +16,7 @@ use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTim
 
 use super::Supervisor;
 use super::hub::ClientId;
+use crate::config::OnPanic;
 pub(super) use outcomes::place_in;
 use outcomes::problem_of;
 use revive::{Failed, Revived};
@@ -508,9 +510,16 @@ impl Supervisor {
         self.send_load(pending, true);
     }
 
-    /// A version panicked when it had just got in: the one before runs again, and the code
-    /// that failed is not loaded again until its source changes.
+    /// A version panicked when it had just got in, or at any time where that is the policy: the
+    /// one before runs again, and the code that failed is not loaded again until its source
+    /// changes.
     pub(super) fn version_failed(&mut self, module: &str, version: u32, what: &str) {
+        if self.config.policies.on_panic == OnPanic::Stop {
+            let line = format!("The game stops: {module} v{version}: {what}");
+            self.log_about(LogLevel::Error, module, line);
+            self.exit = Some(ExitCode::FAILURE);
+            return;
+        }
         let state = self.reloads.module(module);
         let [.., before, last] = state.applied.as_slice() else {
             return;

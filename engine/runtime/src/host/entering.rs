@@ -90,6 +90,10 @@ impl Host {
                     for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
                         *starting = key;
                     }
+                    let mut faults = Vec::new();
+                    let world = &mut self.world;
+                    self.modules.start_again(&module, world, &mut faults);
+                    self.report(faults);
                 } else if of_module.as_ref().is_some_and(unread) {
                     self.starting.push((module.clone(), key));
                 } else {

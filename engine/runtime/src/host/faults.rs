@@ -54,7 +54,7 @@ impl Host {
             return;
         };
         let young = self.modules.is_young(id.version(), self.rollback_within);
-        if young
+        if (young || self.every_panic_fails)
             && self.failed.insert(id.version())
             && let Some((module, version, function)) = self.registry.name_call(*id)
         {

@@ -142,6 +142,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         wait_for_modules: options.wait_for_modules,
         shared: None,
         rollback_within: options.rollback_within,
+        every_panic_fails: false,
         drain: HashMap::from([("game".to_owned(), options.drain)]),
         stalled_after: Duration::ZERO,
         checkpoints: options.checkpoints,

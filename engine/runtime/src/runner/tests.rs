@@ -138,3 +138,30 @@ fn the_next_version_has_seen_what_the_last_one_saw() {
     run(&mut new, &mut world, Update);
     assert_eq!(said(&mut world), Vec::<&str>::new());
 }
+
+#[test]
+fn a_startup_system_that_panicked_runs_once_with_the_next_version() {
+    let register = |m: &mut ModuleBuilder| {
+        m.systems(Startup, (one, spawns_and_fails));
+    };
+    let mut world = world();
+    let mut first = systems(&mut world, register);
+    assert_eq!(run(&mut first, &mut world, Stage::Startup).len(), 1);
+    assert_eq!(said(&mut world), ["one"]);
+    let again = |systems: &mut VersionSystems, world: &mut World| {
+        let mut faults = Vec::new();
+        systems.run_unstarted(world, &mut faults);
+        faults.len()
+    };
+    let mut second = systems(&mut world, register);
+    second.continue_from(&first);
+    assert_eq!(again(&mut second, &mut world), 1, "it fails once more");
+    assert_eq!(again(&mut second, &mut world), 0);
+    // One that did not run is still to run.
+    let mut third = systems(&mut world, register);
+    third.continue_from(&second);
+    let mut fourth = systems(&mut world, register);
+    fourth.continue_from(&third);
+    assert_eq!(again(&mut fourth, &mut world), 1);
+    assert_eq!(said(&mut world), [""; 0], "what had run does not run again");
+}
