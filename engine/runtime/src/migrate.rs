@@ -6,7 +6,7 @@
 //! goes through [`Data`], value by value. Both ways give the same values.
 
 mod plan;
-mod renames;
+pub(crate) mod renames;
 pub(crate) mod written;
 
 use std::any::TypeId;

@@ -31,6 +31,7 @@ use engine_api::state::{StateKind, StateType, ValueFunctions};
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
 
+use crate::checkpoint::restore::was_called;
 use crate::limbo::Limbo;
 use crate::migrate::Side;
 use crate::registry::VersionKey;
@@ -163,7 +164,9 @@ impl StateBook {
             .filter(|key| !taken(key));
         let found = match self.types.get(&key) {
             Some(known) => Some((key, known)),
-            None => names.find_map(|key| Some((key.clone(), self.types.get(&key)?))),
+            None => names
+                .find_map(|key| Some((key.clone(), self.types.get(&key)?)))
+                .or_else(|| self.renamed_before(module, new, taken)),
         };
         let Some((key, known)) = found else {
             return Ok(Change::New);
@@ -188,6 +191,25 @@ impl StateBook {
         } else {
             Change::Same
         })
+    }
+
+    /// The type that a new one was renamed to before: a rename that is taken back takes the
+    /// values back.
+    fn renamed_before(
+        &self,
+        module: &str,
+        new: &StateType,
+        is_taken: impl Fn(&TypeKey) -> bool,
+    ) -> Option<(TypeKey, &KnownType)> {
+        let is_it = |(key, known): &(&TypeKey, &KnownType)| {
+            key.0 == new.kind
+                && known.module == module
+                && was_called(&known.schema, &new.schema.path)
+                && !is_taken(key)
+        };
+        let found = self.types.iter().filter(is_it);
+        let (key, known) = found.min_by_key(|(key, _)| &key.1)?;
+        Some((key.clone(), known))
     }
 
     /// Whether changes need a new world: values have to be carried over, or the world's

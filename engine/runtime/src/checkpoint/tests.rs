@@ -421,6 +421,21 @@ fn values_follow_types_that_changed() {
     let limbo = &changed.book.limbo;
     assert!(limbo.get("game::Life", entity, "mood").is_some());
     assert!(limbo.get("game::Marked", entity, "").is_some());
+
+    // And back, where the renames are taken back.
+    let mut back = Game::new(game);
+    back.load(&changed.save()).unwrap();
+    let mut all = back.world.query::<(&Position, &Health, &Marked)>();
+    let found = all.single(&back.world).unwrap();
+    assert_eq!(
+        found,
+        (&Position { x: 1.0, y: 2.0 }, &HEALTH, &Marked(true))
+    );
+    let limbo: Vec<_> = back.book.limbo.fields().iter().collect();
+    assert!(
+        matches!(&limbo[..], [z] if (&*z.type_path, &*z.field) == ("game::Position", "z")),
+        "{limbo:?}"
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) fn undone<'o>(
 }
 
 /// Gives the parts of old data the names that the new type has for them, through structs.
-pub(super) fn undo(data: &mut Data, old: &Shape, new: &Shape) {
+pub(crate) fn undo(data: &mut Data, old: &Shape, new: &Shape) {
     let (
         Data::Struct(parts),
         Shape::Struct {

@@ -16,7 +16,7 @@ use super::{Made, NewColumn, NewValue, RestoreError, RestoreReport, Scope, damag
 use crate::checkpoint::plain::{self, Plain};
 use crate::checkpoint::{Checkpoint, SavedColumn, SavedKind, SavedLimbo, SavedValues, unpack};
 use crate::data::{Data, Fitter};
-use crate::migrate::written;
+use crate::migrate::{renames, written};
 use crate::panic;
 
 /// Makes the values.
@@ -150,11 +150,20 @@ impl<'a> Maker<'a> {
     fn limbo(&mut self) -> Result<Vec<NewValue>, RestoreError> {
         let mut extra = Vec::new();
         for (path, entities) in &self.checkpoint.limbo {
+            let types = self.checkpoint.types.iter().zip(&self.matches);
+            let became: Vec<usize> = types
+                .filter(|(saved, _)| saved.schema.path == *path)
+                .filter_map(|(_, found)| *found)
+                .collect();
             let known = |kind: fn(SavedKind) -> bool| {
-                self.running.iter().position(|running| {
+                let mut running = self.running.iter().enumerate();
+                let found = running.find(|(index, running)| {
                     kind(running.kind)
-                        && (running.schema.path == *path || was_called(&running.schema, path))
-                })
+                        && (running.schema.path == *path
+                            || was_called(&running.schema, path)
+                            || became.contains(index))
+                });
+                found.map(|(index, _)| index)
             };
             let component = known(|kind| kind == SavedKind::Component);
             let resource = known(|kind| kind != SavedKind::Component);
@@ -242,6 +251,13 @@ impl<'a> Maker<'a> {
             let data = checkpoint.value(column, index);
             let mut data = data.ok_or_else(|| damaged("a value cannot be read"))?;
             self.follow(&mut data);
+            if self.chains[running].is_none() {
+                renames::undo(
+                    &mut data,
+                    &schema.shape,
+                    &self.running[running].schema.shape,
+                );
+            }
             self.fit(running, &data, &mut values, (index, *bits, &schema.path))?;
             if let SavedValues::Plain(bytes) = &column.values
                 && index == 0

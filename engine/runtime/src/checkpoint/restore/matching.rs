@@ -92,7 +92,20 @@ pub(super) fn matches(saved: &[SavedType], running: &[Running]) -> Vec<Option<us
         let exact = running.iter().position(same);
         exact.or_else(|| running.iter().position(renamed))
     };
-    saved.iter().map(find).collect()
+    let mut found: Vec<Option<usize>> = saved.iter().map(find).collect();
+    // A rename that was taken back.
+    for (index, saved) in saved.iter().enumerate() {
+        let was_it = |(at, running): &(usize, &Running)| {
+            running.kind == saved.kind
+                && !found.contains(&Some(*at))
+                && was_called(&saved.schema, &running.schema.path)
+        };
+        if found[index].is_none() {
+            let before = running.iter().enumerate().find(was_it);
+            found[index] = before.map(|(at, _)| at);
+        }
+    }
+    found
 }
 
 /// Whether a type had a path before. Without a module, a name means one in the same.

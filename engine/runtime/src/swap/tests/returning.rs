@@ -263,3 +263,28 @@ fn a_type_that_a_version_leaves_out_waits_in_the_world() {
     game.swap("game", back).unwrap();
     check(&mut game);
 }
+
+#[test]
+fn a_type_that_gets_its_name_back_gets_its_values_back() {
+    let labels: Build = |m| {
+        few(m);
+        m.component::<Label>();
+    };
+    let titles: Build = |m| {
+        few(m);
+        m.component::<later::Title>();
+    };
+    let mut game = Game::with(labels);
+    let owner = game.world.spawn_empty().id();
+    let label = Label {
+        text: "one".to_owned(),
+        owner: Some(owner),
+    };
+    let entity = game.world.spawn(label.clone()).id();
+    game.swap("game", titles).unwrap();
+    let title = game.world.get::<later::Title>(entity).unwrap();
+    assert_eq!(title.words, "one");
+    game.swap("game", labels).unwrap();
+    assert_eq!(game.world.get::<Label>(entity), Some(&label));
+    assert!(game.world.get::<later::Title>(entity).is_none());
+}
