@@ -55,6 +55,26 @@ fn a_bad_artifact_is_refused_and_the_next_good_build_goes_live() {
 }
 
 #[test]
+fn what_was_built_elsewhere_gives_way_to_the_next_save() {
+    let scratch = Scratch::take();
+    let engine = Engine::start(&scratch);
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    let elsewhere = fs::read(scratch.library()).expect("the library is there");
+    engine.apply(LIB, "ANSWER: i64 = 2;", "ANSWER: i64 = 3;");
+    let seq = engine.last_reload();
+    scratch.replace_library(&elsewhere);
+    let reload = engine.reload_after(seq);
+    assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    assert_eq!(engine.number("answer"), 2);
+    // This build gives what ran before, and not what runs.
+    let reload = engine.edit(LIB, "ANSWER: i64 = 3;", "ANSWER: i64 = ;");
+    assert_eq!(reload.outcome, ReloadOutcome::CompileError, "{reload:#?}");
+    engine.apply(LIB, "ANSWER: i64 = ;", "ANSWER: i64 = 3;");
+    assert_eq!(engine.number("answer"), 3);
+    assert!(engine.finish().success());
+}
+
+#[test]
 fn a_panic_of_a_system_or_observer_is_named_and_the_game_goes_on() {
     let scratch = Scratch::take();
     let engine = Engine::start(&scratch);

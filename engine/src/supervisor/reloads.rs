@@ -46,6 +46,8 @@ struct ModuleReloads {
     latest: Option<Built>,
     /// Artifacts that became active, oldest first, without those rolled back.
     applied: Vec<Applied>,
+    /// Whether what runs was built elsewhere, and so is none of those.
+    runs_external: bool,
     /// Content that failed; not loaded again unless somebody asks for it.
     quarantined: HashSet<u64>,
     /// Clients that wait for the outcome of a reload they asked for.
@@ -324,7 +326,8 @@ impl Supervisor {
         let is_active = self.reloads.active(&pending.module).is_some();
         let module = self.reloads.module(&pending.module);
         let last = module.applied.last();
-        let runs = is_active && last.is_some_and(|last| last.built == pending.built);
+        let is_last = last.is_some_and(|last| last.built == pending.built);
+        let runs = is_active && is_last && !module.runs_external;
         if forced || !runs {
             // Asked for, or the game was rolled back and the source went there too.
             module.latest = Some(pending.built.clone());

@@ -43,6 +43,9 @@ impl Supervisor {
         if let Some(version) = report.to {
             self.reloads.active.insert(report.module.clone(), version);
         }
+        if report.outcome == ReloadOutcome::Applied {
+            self.reloads.module(&report.module).runs_external = report.ticket.is_none();
+        }
         let is_rollback = pending.as_ref().is_some_and(|pending| pending.rollback);
         let (mut waiting, mut failed) = (Vec::new(), None);
         if let Some(pending) = pending {
