@@ -46,7 +46,7 @@
 //!
 //! A function is found by its path (`game::explode`), so closures and function pointers are
 //! refused. One that is renamed or moved is no longer found: the engine says so at the swap, what
-//! waits for it waits on, and under the old path it is called.
+//! waits for it waits on with the time that it has left, and under the old path it is called.
 //!
 //! Callbacks run in [`PreUpdate`](crate::module::Stage::PreUpdate), after the module's systems
 //! that were registered before `m.callback`; times are game time. One that panics is called again
@@ -84,15 +84,18 @@ pub(crate) use system::configure;
 pub struct Callback {
     function: String,
     when: When,
+    /// Number of the frame in which it was started, which does not count for it.
+    started: u64,
 }
 
-/// When a callback is called. Times are nanoseconds of game time.
+/// When a callback is called. Times are nanoseconds of game time, and what is left of them, so
+/// that a scene can be loaded into a game whose clock shows something else.
 #[derive(Reflect, Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     /// Once.
-    At { time: u64 },
+    After { left: u64 },
     /// Again and again.
-    Every { period: u64, next: u64 },
+    Every { period: u64, left: u64 },
     /// Each time the key goes down.
     Pressed { key: Key },
 }
@@ -202,7 +205,9 @@ impl Callbacks for Commands<'_, '_> {
         function: impl CallbackFunction<T, M>,
         data: T,
     ) -> Entity {
-        let when = Start::After(nanoseconds(delay));
+        let when = When::After {
+            left: nanoseconds(delay),
+        };
         start(self.spawn(Kept(data)), path_of(&function), when)
     }
 
@@ -212,7 +217,11 @@ impl Callbacks for Commands<'_, '_> {
         function: impl CallbackFunction<T, M>,
         data: T,
     ) -> Entity {
-        let when = Start::Every(nanoseconds(period));
+        let period = nanoseconds(period);
+        let when = When::Every {
+            period,
+            left: period,
+        };
         start(self.spawn(Kept(data)), path_of(&function), when)
     }
 
@@ -222,17 +231,9 @@ impl Callbacks for Commands<'_, '_> {
         function: impl CallbackFunction<T, M>,
         data: T,
     ) -> Entity {
-        let when = Start::Pressed(key);
+        let when = When::Pressed { key };
         start(self.spawn(Kept(data)), path_of(&function), when)
     }
-}
-
-/// When a callback is called, seen from the moment at which it is started.
-#[derive(Clone, Copy)]
-enum Start {
-    After(u64),
-    Every(u64),
-    Pressed(Key),
 }
 
 /// `u64` nanoseconds are five hundred years.
@@ -263,13 +264,13 @@ pub(crate) fn check_path(function: &str) -> Result<(), String> {
 
 // Neither generic nor inlined: the command's code is in this crate, not in the module's.
 #[inline(never)]
-fn start(mut entity: EntityCommands<'_>, function: &str, when: Start) -> Entity {
+fn start(mut entity: EntityCommands<'_>, function: &str, when: When) -> Entity {
     let function = function.to_owned();
     entity.queue(move |entity: EntityWorldMut<'_>| put(entity, function, when));
     entity.id()
 }
 
-fn put(mut entity: EntityWorldMut<'_>, function: String, when: Start) {
+fn put(mut entity: EntityWorldMut<'_>, function: String, when: When) {
     let callable = entity.get_resource::<Callable>();
     if callable.is_some_and(|callable| !callable.0.contains(&function)) {
         log::write(
@@ -285,16 +286,10 @@ fn put(mut entity: EntityWorldMut<'_>, function: String, when: Start) {
         return;
     }
     let time = entity.get_resource::<Time>();
-    let now = time.map_or(0, |time| nanoseconds(time.elapsed()));
-    let when = match when {
-        Start::After(delay) => When::At {
-            time: now.saturating_add(delay),
-        },
-        Start::Every(period) => When::Every {
-            period,
-            next: now.saturating_add(period),
-        },
-        Start::Pressed(key) => When::Pressed { key },
-    };
-    entity.insert(Callback { function, when });
+    let started = time.map_or(0, Time::frame);
+    entity.insert(Callback {
+        function,
+        when,
+        started,
+    });
 }

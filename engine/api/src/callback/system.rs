@@ -13,7 +13,7 @@ use bevy_ecs::world::unsafe_world_cell::UnsafeWorldCell;
 use bevy_ecs::world::{DeferredWorld, World};
 
 use super::{Callback, When, nanoseconds};
-use crate::input::Input;
+use crate::input::{Input, Key};
 use crate::keep::{KeepValue, Kept};
 use crate::system::{SystemConfig, Trigger};
 use crate::time::Time;
@@ -33,6 +33,7 @@ pub(crate) fn configure<T: KeepValue>(
             name: name.to_owned(),
             waiting: None,
             due: Vec::new(),
+            frame: Frame::default(),
         }),
         conditions: Vec::new(),
         trigger: Trigger::Frame,
@@ -43,48 +44,96 @@ pub(crate) fn configure<T: KeepValue>(
     }
 }
 
-type Waiting<T> = QueryState<(Entity, &'static Callback), With<Kept<T>>>;
+type Waiting<T> = QueryState<(Entity, &'static mut Callback), With<Kept<T>>>;
 
 struct CallBack<T: KeepValue> {
     function: BoxedSystem<InMut<'static, T>>,
     name: String,
     /// Of the world that the system was initialised for.
     waiting: Option<Waiting<T>>,
-    /// Reused from frame to frame.
+    /// Those that are due, each with the time that was left before this frame. Reused, as the
+    /// next is.
     due: Vec<(u64, Entity)>,
+    frame: Frame,
 }
 
-impl When {
-    /// The time at which it was due, if it is.
-    fn due(self, now: u64, input: Option<&Input>) -> Option<u64> {
-        match self {
-            Self::At { time } | Self::Every { next: time, .. } => (time <= now).then_some(time),
-            Self::Pressed { key } => input.is_some_and(|input| input.pressed(key)).then_some(now),
+impl Callback {
+    /// Lets a frame pass; how much time was left before it, if the callback is due now.
+    fn pass(&mut self, frame: &Frame) -> Option<u64> {
+        match &mut self.when {
+            When::After { left } | When::Every { left, .. } => {
+                if self.started == frame.number {
+                    return None;
+                }
+                let before = *left;
+                *left = before.saturating_sub(frame.step);
+                (before <= frame.step).then_some(before)
+            }
+            When::Pressed { key } => frame.pressed.contains(key).then_some(frame.step),
+        }
+    }
+
+    /// Prepares for the next call after one that came with so much time left in its frame;
+    /// `false` if there is none.
+    fn wait_again(&mut self, before: u64, step: u64) -> bool {
+        match &mut self.when {
+            When::After { .. } => return false,
+            When::Every { period, left } => {
+                *left = before.saturating_add(*period).saturating_sub(step);
+            }
+            When::Pressed { .. } => {}
+        }
+        true
+    }
+}
+
+/// What callbacks need to know of the frame.
+#[derive(Default)]
+struct Frame {
+    number: u64,
+    /// Nanoseconds.
+    step: u64,
+    /// Keys that went down.
+    pressed: Vec<Key>,
+}
+
+impl Frame {
+    fn look(&mut self, world: &World) {
+        let time = world.get_resource::<Time>();
+        self.number = time.map_or(0, Time::frame);
+        self.step = time.map_or(0, |time| nanoseconds(time.step()));
+        self.pressed.clear();
+        if let Some(input) = world.get_resource::<Input>() {
+            self.pressed.extend(input.keys_pressed());
         }
     }
 }
 
 impl<T: KeepValue> CallBack<T> {
-    /// Those that are due now, the one that waits longest first.
-    fn look(&mut self, world: &World) {
+    /// Lets a frame pass for those that wait, and notes those that are due, in the order of
+    /// their times.
+    fn look(&mut self, world: &mut World) {
         self.due.clear();
         let Some(waiting) = &mut self.waiting else {
             return;
         };
-        let time = world.get_resource::<Time>();
-        let now = time.map_or(0, |time| nanoseconds(time.elapsed()));
-        let input = world.get_resource::<Input>();
-        let of_this = waiting
-            .iter(world)
-            .filter(|(_, callback)| callback.function == self.name);
-        self.due.extend(of_this.filter_map(|(entity, callback)| {
-            let due = callback.when.due(now, input)?;
-            Some((due, entity))
-        }));
+        self.frame.look(world);
+        for (entity, mut callback) in waiting.iter_mut(world) {
+            if callback.function == self.name
+                && let Some(before) = callback.pass(&self.frame)
+            {
+                self.due.push((before, entity));
+            }
+        }
         self.due.sort_unstable();
     }
 
-    fn call(&mut self, entity: Entity, world: &mut World) -> Result<(), RunSystemError> {
+    fn call(
+        &mut self,
+        before: u64,
+        entity: Entity,
+        world: &mut World,
+    ) -> Result<(), RunSystemError> {
         // An earlier one may have cancelled it.
         let Ok(mut found) = world.get_entity_mut(entity) else {
             return Ok(());
@@ -96,12 +145,12 @@ impl<T: KeepValue> CallBack<T> {
             world,
             entity,
             data: Some(data),
-            is_done: false,
+            done: None,
         };
         if let Some(data) = &mut call.data {
             let function = &mut self.function;
             function.run_without_applying_deferred(data, call.world)?;
-            call.is_done = true;
+            call.done = Some((before, self.frame.step));
         }
         drop(call);
         self.function.apply_deferred(world);
@@ -115,7 +164,8 @@ struct Call<'w, T: KeepValue> {
     world: &'w mut World,
     entity: Entity,
     data: Option<T>,
-    is_done: bool,
+    /// With the time that was left before this frame, and that of the frame.
+    done: Option<(u64, u64)>,
 }
 
 impl<T: KeepValue> Drop for Call<'_, T> {
@@ -123,17 +173,12 @@ impl<T: KeepValue> Drop for Call<'_, T> {
         let Ok(mut entity) = self.world.get_entity_mut(self.entity) else {
             return;
         };
-        if self.is_done
+        if let Some((before, step)) = self.done
             && let Some(mut callback) = entity.get_mut::<Callback>()
+            && !callback.wait_again(before, step)
         {
-            match &mut callback.when {
-                When::At { .. } => {
-                    entity.despawn();
-                    return;
-                }
-                When::Every { period, next } => *next = next.saturating_add(*period),
-                When::Pressed { .. } => {}
-            }
+            entity.despawn();
+            return;
         }
         if let Some(data) = self.data.take() {
             entity.insert(Kept(data));
@@ -163,8 +208,8 @@ impl<T: KeepValue> System for CallBack<T> {
         let world = unsafe { world.world_mut() };
         self.look(world);
         for index in 0..self.due.len() {
-            let (_, entity) = self.due[index];
-            self.call(entity, world)?;
+            let (before, entity) = self.due[index];
+            self.call(before, entity, world)?;
         }
         Ok(())
     }

@@ -157,6 +157,31 @@ fn one_that_panics_is_called_again_by_the_next_version_with_its_data() {
 }
 
 #[test]
+fn periods_are_kept_whatever_the_frames_are() {
+    let mut game = Game::new();
+    let period = Duration::from_millis(1500);
+    game.start(|commands| commands.run_every(period, bare, ()));
+    let calls: Vec<usize> = (0..7).map(|_| game.frame().len()).collect();
+    // At 1.5, 3, 4.5 and 6 seconds.
+    assert_eq!(calls, [0, 1, 1, 0, 1, 1, 0]);
+    game.start(|commands| commands.run_every(Duration::ZERO, explode, Bomb::default()));
+    assert_eq!(game.frame(), ["boom at 0", "bare"]);
+    assert_eq!(game.frame(), ["boom at 0", "bare"]);
+}
+
+#[test]
+fn the_frame_in_which_a_callback_is_started_does_not_count_for_it() {
+    let mut game = Game::new();
+    game.frame();
+    // By a system of this frame that comes before.
+    game.world.resource_mut::<Time>().advance(Duration::ZERO);
+    game.start(|commands| commands.run_after(seconds(1), bare, ()));
+    game.systems[2].system.run((), &mut game.world).unwrap();
+    assert_eq!(game.waiting(), 1);
+    assert_eq!(game.frame(), ["bare"]);
+}
+
+#[test]
 fn despawning_cancels_also_from_within() {
     let mut game = Game::new();
     let entity = game.start(|commands| {

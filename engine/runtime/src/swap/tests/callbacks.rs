@@ -121,6 +121,9 @@ fn what_no_version_registers_waits_until_one_does_and_is_told() {
     assert_eq!(game.waiting(), 2);
     assert_eq!(game.swap("game", second.build), Ok(Some(2)));
     assert_eq!(game.unheard, Vec::<String>::new());
+    // No time passed for it meanwhile.
+    assert_eq!(game.frame(), Vec::<String>::new());
+    assert_eq!(game.frame(), Vec::<String>::new());
     assert_eq!(game.frame(), ["2 booms at 7", "2 booms at 7"]);
 }
 
