@@ -76,8 +76,9 @@ impl Game {
         declare_engine_types(&mut world);
         let mut book = StateBook::default();
         let prepared = fixture::prepare(&registry, MODULE, build).unwrap();
-        let swapped = ActiveModules::default().swap(prepared, &mut world, &mut book, &registry);
-        drop(swapped.unwrap_or_else(|why| panic!("{why}")));
+        let swapped =
+            ActiveModules::default().swap(vec![prepared], &mut world, &mut book, &registry);
+        drop(swapped.unwrap_or_else(|why| panic!("{}", why.message)));
         Self { world, book }
     }
 

@@ -127,11 +127,14 @@ impl Game {
     fn swap(&mut self, build: fn(&mut ModuleBuilder)) -> Duration {
         let prepared = fixture::prepare(&self.registry, MODULE, build).unwrap();
         let start = Instant::now();
-        let swapped = self
-            .modules
-            .swap(prepared, &mut self.world, &mut self.book, &self.registry);
+        let swapped = self.modules.swap(
+            vec![prepared],
+            &mut self.world,
+            &mut self.book,
+            &self.registry,
+        );
         let took = start.elapsed();
-        drop(swapped.unwrap_or_else(|why| panic!("{why}")));
+        drop(swapped.unwrap_or_else(|why| panic!("{}", why.message)));
         took
     }
 

@@ -66,9 +66,10 @@ impl Engine {
         } = self;
         let prepared = fixture::prepare(registry, arena::NAME, arena::module_at_rest).unwrap();
         let start = Instant::now();
-        let swapped = modules.swap(prepared, world, book, registry);
+        let swapped = modules.swap(vec![prepared], world, book, registry);
         let took = start.elapsed();
-        if let Some(previous) = swapped.unwrap_or_else(|why| panic!("{why}")).previous {
+        let swapped = swapped.unwrap_or_else(|why| panic!("{}", why.message));
+        if let Some(previous) = swapped.versions[0].previous {
             fixture::unload(registry, arena::NAME, previous);
         }
         took

@@ -9,7 +9,7 @@ use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
 use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
 use engine_runtime::host::{Host, HostConfig};
-use engine_runtime::link::{FromHost, ToHost};
+use engine_runtime::link::{FromHost, LoadRequest, ToHost};
 use engine_runtime::registry::{Registry, VersionKey};
 use engine_runtime::state::KeptType;
 use engine_runtime::swap::{PreparedVersion, function_names, sort_description};
@@ -187,7 +187,7 @@ impl LinkedHost {
     /// Asks for the next version; it is swapped in by one of the next frames.
     pub fn request_load(&mut self) {
         self.loads += 1;
-        let request = ToHost::Load {
+        let request = ToHost::Load(vec![LoadRequest {
             ticket: self.loads,
             module: self.module.to_owned(),
             artifact: self.module.into(),
@@ -195,7 +195,7 @@ impl LinkedHost {
             force: true,
             quarantine: false,
             restore: false,
-        };
+        }]);
         // Full or closed shows as a version that does not come.
         let _ = self.requests.try_send(request);
     }

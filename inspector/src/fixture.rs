@@ -31,6 +31,7 @@ pub(crate) fn version(version: u32, state: VersionState, calls: u32) -> VersionS
 
 fn reload(seq: u64, module: &str, outcome: ReloadOutcome, message: &str) -> ReloadStatus {
     ReloadStatus {
+        frame: (outcome == ReloadOutcome::Applied).then_some(600),
         seq,
         module: module.into(),
         from: Some(seq as u32),

@@ -166,11 +166,31 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// What the engine says about why there is no result.
     pub fn try_call(&self, function: &str, arguments: &[&str]) -> Result<Value, String> {
-        match self.ask(|id| call_request(id, function, arguments)) {
+        self.try_call_of(MODULE, function, arguments)
+    }
+
+    /// Calls a function of some module.
+    ///
+    /// # Errors
+    /// What the engine says about why there is no result.
+    pub fn try_call_of(
+        &self,
+        module: &str,
+        function: &str,
+        arguments: &[&str],
+    ) -> Result<Value, String> {
+        match self.ask(|id| call_request(id, module, function, arguments)) {
             Answer::Value(json) => Ok(serde_json::from_str(&json).expect("results are JSON")),
             Answer::Error(reason) => Err(reason),
-            other => panic!("called `{function}`, got {other:?}"),
+            other => panic!("called `{function}` of {module}, got {other:?}"),
         }
+    }
+
+    /// Calls a function of some module whose result is a number.
+    pub fn number_of(&self, module: &str, function: &str) -> i64 {
+        let result = self.try_call_of(module, function, &[]);
+        let number = result.as_ref().ok().and_then(Value::as_i64);
+        number.unwrap_or_else(|| panic!("`{function}` of {module} gave {result:?}"))
     }
 
     /// Calls a function whose result is a number.
@@ -193,7 +213,7 @@ impl<'a> Engine<'a> {
     /// Begins a call that will be answered later.
     pub fn begin_call(&self, function: &str, arguments: &[&str]) -> RunningCall {
         let mut client = Client::connect(&self.socket);
-        client.send(&call_request(1, function, arguments));
+        client.send(&call_request(1, MODULE, function, arguments));
         RunningCall { client }
     }
 
@@ -213,6 +233,17 @@ impl<'a> Engine<'a> {
                 .find(|reload| reload.seq > seq)
                 .cloned()
         })
+    }
+
+    /// Waits for `count` entries after `seq`, in the order of their modules.
+    pub fn reloads_after(&self, seq: u64, count: usize) -> Vec<ReloadStatus> {
+        let mut found = self.wait("the next reloads", |status| {
+            let later = status.reloads.iter().filter(|reload| reload.seq > seq);
+            let later: Vec<_> = later.cloned().collect();
+            (later.len() >= count).then_some(later)
+        });
+        found.sort_by(|a, b| a.module.cmp(&b.module));
+        found
     }
 
     /// Replaces a text in a file, saves, and waits for what becomes of it.
@@ -316,10 +347,10 @@ impl RunningCall {
     }
 }
 
-fn call_request(id: u64, function: &str, arguments: &[&str]) -> Request {
+fn call_request(id: u64, module: &str, function: &str, arguments: &[&str]) -> Request {
     Request::Call {
         id,
-        module: MODULE.to_owned(),
+        module: module.to_owned(),
         function: function.to_owned(),
         args: arguments.iter().map(ToString::to_string).collect(),
     }

@@ -12,8 +12,8 @@
 //! | [`process`] | what the system knows of a process |
 //!
 //! In the copy `game_logic` is replaced by the crate in `tests/game`, which is built
-//! in a moment and has one of everything, or by the one in `tests/cases`, whose types are
-//! written by a table. Tests wait for events (a log line, a status
+//! in a moment and has one of everything, by the one in `tests/cases`, whose types are
+//! written by a table, or by those in `tests/pair`, of which two share types. Tests wait for events (a log line, a status
 //! that arrives, the end of a process), never for time to pass; every wait has a
 //! deadline of [`PATIENCE`], so that a failure ends and shows the engine's log.
 //!
@@ -40,5 +40,5 @@ pub mod scratch;
 /// How long anything may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Name of the one module.
+/// Name of the one module, or of the first.
 pub const MODULE: &str = "game_logic";

@@ -18,17 +18,41 @@ pub enum Game {
     Tiny,
     /// The crate in `tests/cases`.
     Cases,
+    /// The crates in `tests/pair`: two modules that share a crate of types, and one more.
+    Pair,
     /// The real one.
     Demo,
 }
 
 impl Game {
-    /// Where its crate lies, if that is another than in the workspace.
-    fn folder(self) -> Option<&'static str> {
+    /// Where its crates and assets lie, if that is elsewhere than in the workspace, and which
+    /// folder of the copy each is.
+    fn folders(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Tiny => Some("tests/game"),
-            Self::Cases => Some("tests/cases"),
-            Self::Demo => None,
+            Self::Tiny => &[
+                ("tests/game", "game_logic"),
+                ("tests/game/assets", "assets"),
+            ],
+            Self::Cases => &[
+                ("tests/cases", "game_logic"),
+                ("tests/cases/assets", "assets"),
+            ],
+            Self::Pair => &[
+                ("tests/pair/game_logic", "game_logic"),
+                ("tests/pair/ai", "ai"),
+                ("tests/pair/meter", "meter"),
+                ("tests/pair/types", "types"),
+                ("tests/pair/assets", "assets"),
+            ],
+            Self::Demo => &[],
+        }
+    }
+
+    /// Packages beside `game_logic`.
+    fn further_packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Pair => &["ai", "meter", "types"],
+            Self::Tiny | Self::Cases | Self::Demo => &[],
         }
     }
 }
@@ -206,10 +230,16 @@ fn wanted(original: &Path, game: Game) -> Files {
     let mut files = Files::default();
     let is_left_out = |path: &Path| {
         let replaced = ["game_logic", "assets"].map(Path::new).contains(&path);
-        ["tests/game", "tests/cases", "tests/tests", "tests/src"]
-            .map(Path::new)
-            .contains(&path)
-            || (replaced && game.folder().is_some())
+        [
+            "tests/game",
+            "tests/cases",
+            "tests/pair",
+            "tests/tests",
+            "tests/src",
+        ]
+        .map(Path::new)
+        .contains(&path)
+            || (replaced && !game.folders().is_empty())
     };
     let read = "the workspace can be read";
     files
@@ -217,15 +247,17 @@ fn wanted(original: &Path, game: Game) -> Files {
         .expect(read);
     // The tests themselves need not be built there.
     files.put("tests/src/lib.rs", "//! Empty.\n");
-    if let Some(folder) = game.folder() {
-        let other = original.join(folder);
+    for (folder, place) in game.folders() {
         let assets = |path: &Path| path == Path::new("assets");
         files
-            .add(&other, Path::new("game_logic"), &assets)
+            .add(&original.join(folder), Path::new(place), &assets)
             .expect(read);
-        files
-            .add(&other.join("assets"), Path::new("assets"), &|_| false)
-            .expect(read);
+    }
+    if !game.further_packages().is_empty() {
+        let manifest = fs::read_to_string(original.join("Cargo.toml")).expect(read);
+        let packages = game.further_packages().join("\", \"");
+        let members = format!("\"game_logic\", \"{packages}\",");
+        files.put("Cargo.toml", &manifest.replace("\"game_logic\",", &members));
     }
     files
 }

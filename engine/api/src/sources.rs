@@ -17,6 +17,9 @@ pub struct Sources {
     pub macros: u64,
     /// Stands for all other crates but those of the engine, features and settings.
     pub dependencies: u64,
+    /// Other crates by their names, with numbers that are the same in all modules which are
+    /// built with the same sources of them, in order.
+    pub elsewhere: &'static [(&'static str, u64)],
 }
 
 impl Sources {
@@ -26,6 +29,7 @@ impl Sources {
         types: &[],
         macros: 0,
         dependencies: 0,
+        elsewhere: &[],
     };
 
     /// A number that differs when something is written differently that the layout of a
@@ -48,8 +52,11 @@ impl Sources {
             Some(self.types[at.ok()?].1)
         };
         let name = path.rsplit("::").next().unwrap_or(path);
+        let other = self.elsewhere.iter().find(|(name, _)| *name == first);
         if is_shared(first) {
             None
+        } else if let Some((_, number)) = other.filter(|_| !self.crates.contains(&first)) {
+            Some(*number)
         } else if let Some(number) = find(path).or_else(|| find(name)) {
             Some(number ^ self.dependencies)
         } else if self.crates.contains(&first) {
@@ -84,6 +91,7 @@ mod tests {
             types: &[("Health", 3), ("Plan", 5), ("game::old::Plan", 9)],
             macros: 7,
             dependencies: 64,
+            elsewhere: &[("game", 1), ("shared", 11)],
         };
         let check = |path, expected| assert_eq!(sources.number(path), expected, "{path}");
         check("u32", None);
@@ -96,6 +104,7 @@ mod tests {
         check("[game::Plan; 3]", Some(5 ^ 64));
         check("game::Made", Some(7 ^ 64));
         check("glam::Vec2", Some(64));
+        check("shared::Plan", Some(11));
         let one = sources.number("game::Pair<game::Plan, game::Health>");
         let other = sources.number("game::Pair<game::Health, game::Plan>");
         assert!(one.is_some() && one != other);

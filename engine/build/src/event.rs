@@ -41,6 +41,12 @@ pub enum BuildEvent {
         /// Arrival of the first file event that led to this build.
         at: Instant,
     },
+    /// Code that several modules share has changed: each of them is built, and what comes of
+    /// that belongs together.
+    Together {
+        /// Which, in the order of the config.
+        modules: Vec<String>,
+    },
     /// The compiler is being started.
     Started {
         /// Module.

@@ -149,6 +149,15 @@ impl Project {
         Effect::None
     }
 
+    /// The modules that a change of `path` concerns. More than one share what changed, so that
+    /// what is built of them belongs together.
+    pub(crate) fn concerned(&self, path: &Path) -> Vec<(usize, Effect)> {
+        let effects = (0..self.modules.len()).map(|index| (index, self.effect(index, path)));
+        effects
+            .filter(|(_, effect)| *effect != Effect::None)
+            .collect()
+    }
+
     /// Package that owns the file, for those inside the workspace.
     pub(crate) fn package_of(&self, path: &Path) -> Option<&str> {
         self.owner(path)

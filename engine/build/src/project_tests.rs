@@ -18,6 +18,10 @@ fn module(build_script: Option<&str>) -> Module {
 }
 
 fn project(module: Module) -> Project {
+    project_of(vec![module])
+}
+
+fn project_of(modules: Vec<Module>) -> Project {
     let packages = [
         ("/w/game", "game"),
         ("/w/engine", "engine"),
@@ -32,7 +36,7 @@ fn project(module: Module) -> Project {
     );
     Project {
         root: "/w".into(),
-        modules: vec![module],
+        modules,
         packages: packages
             .iter()
             .map(|(dir, name)| (dir.into(), (*name).into()))
@@ -106,5 +110,38 @@ fn a_build_script_decides_what_concerns_it() {
     ];
     for (path, expected) in table {
         assert_eq!(explicit.effect(0, Path::new(path)), expected, "{path}");
+    }
+}
+
+#[test]
+fn a_change_of_what_modules_share_concerns_all_of_them() {
+    let named = |name: &str, dependencies: &[&str]| Module {
+        dependency_dirs: dependencies.iter().map(PathBuf::from).collect(),
+        own_inputs: BTreeSet::from([format!("/w/{name}/src/lib.rs").into()]),
+        ..Module::for_test(name, name, &[])
+    };
+    let mut project = project_of(vec![
+        named("core", &["/w/types", "/w/engine/api"]),
+        named("ai", &["/w/types", "/w/core", "/w/engine/api"]),
+        named("ui", &["/w/engine/api"]),
+    ]);
+    for name in ["types", "core", "ai", "ui"] {
+        let dir = Path::new("/w").join(name);
+        project.packages.insert(dir, name.to_owned());
+    }
+    for (path, concerned) in [
+        ("/w/types/src/lib.rs", &["core", "ai"][..]),
+        ("/w/ai/src/lib.rs", &["ai"]),
+        // A module that another one depends on is itself shared code.
+        ("/w/core/src/lib.rs", &["core", "ai"]),
+        ("/w/engine/api/src/lib.rs", &["core", "ai", "ui"]),
+        ("/w/Cargo.lock", &["core", "ai", "ui"]),
+        ("/w/types/README.md", &[]),
+    ] {
+        let found = project.concerned(Path::new(path)).into_iter();
+        let found: Vec<_> = found
+            .map(|(index, _)| project.modules[index].name.as_str())
+            .collect();
+        assert_eq!(found, concerned, "{path}");
     }
 }

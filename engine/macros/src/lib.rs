@@ -99,12 +99,15 @@ fn sources() -> proc_macro2::TokenStream {
         .iter()
         .map(|(name, number)| quote!((#name, #number)));
     let (macros, dependencies) = (read.macros, read.dependencies);
+    let elsewhere = read.elsewhere.iter();
+    let elsewhere = elsewhere.map(|(name, number)| quote!((#name, #number)));
     quote! {
         ::engine_api::sources::Sources {
             crates: &[#(#crates),*],
             types: &[#(#types),*],
             macros: #macros,
             dependencies: #dependencies,
+            elsewhere: &[#(#elsewhere),*],
         }
     }
 }

@@ -20,6 +20,7 @@ use std::path::Path;
 use proc_macro2::{Delimiter, Ident, Spacing, TokenStream, TokenTree};
 
 mod build;
+mod elsewhere;
 mod files;
 
 /// What is written in a crate, as numbers.
@@ -35,6 +36,9 @@ pub struct Sources {
     /// Stands for what comes from elsewhere: other crates, features and what the build
     /// script sets.
     pub dependencies: u64,
+    /// Other crates by their names, each with a number that stands for it and all that it is
+    /// built from. Whoever depends on a crate has the same number for it.
+    pub elsewhere: BTreeMap<String, u64>,
 }
 
 impl Sources {
@@ -49,7 +53,10 @@ impl Sources {
         let mut elsewhere = files::dependencies(folder);
         elsewhere.extend(build::settings(std::env::args()));
         elsewhere.extend(build::variables(&texts));
-        Self::of(name, &texts, hash(&elsewhere))
+        Self {
+            elsewhere: elsewhere::numbers(folder),
+            ..Self::of(name, &texts, hash(&elsewhere))
+        }
     }
 
     /// `texts` are those of all files, each with the path of the module that it holds.
@@ -75,6 +82,7 @@ impl Sources {
             types: types.collect(),
             macros: hash(&items.macros()),
             dependencies,
+            elsewhere: BTreeMap::new(),
         }
     }
 }

@@ -104,7 +104,7 @@ pub struct Host {
     board: Arc<Board>,
     outbox: Outbox,
     inbox: Receiver<ToHost>,
-    ready_versions: Receiver<ReadyVersion>,
+    ready_versions: Receiver<Vec<ReadyVersion>>,
     ready_assets: Receiver<ReadyAsset>,
     loader: Sender<LoaderRequest>,
     asset_loader: Sender<AssetRequest>,
@@ -123,8 +123,8 @@ pub struct Host {
     /// Types whose values the last checkpoint had no place for.
     lost: HashSet<String>,
     checkpoints: Option<Checkpoints>,
-    /// A version that waits until the checkpoint that was made for it is on the disk.
-    next_version: Option<ReadyVersion>,
+    /// Versions that wait until the checkpoint that was made for them is on the disk.
+    next_versions: Vec<ReadyVersion>,
     /// Rollbacks whose state is being read.
     restoring: Vec<(u32, Reloaded)>,
     waiting: Vec<String>,
@@ -183,6 +183,8 @@ impl Host {
             type_images: Vec::new(),
             kept_types: HashMap::new(),
             linted: HashSet::new(),
+            is_building: false,
+            left: HashMap::new(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {
@@ -206,10 +208,7 @@ impl Host {
         let jobs = JobDesk::new(board.clone());
         let world = empty_world(config.frame_rate.max(1), &jobs);
         let waiting = config.modules.into_iter().map(|(name, _)| name);
-        let mut modules = ActiveModules::default();
-        if let Some(path) = &config.shared {
-            open_shared(path, &mut modules, &outbox);
-        }
+        let modules = modules_with(config.shared.as_deref(), &outbox);
         Ok(Self {
             world,
             book: StateBook::default(),
@@ -235,7 +234,7 @@ impl Host {
             failed: HashSet::new(),
             lost: HashSet::new(),
             checkpoints,
-            next_version: None,
+            next_versions: Vec::new(),
             restoring: Vec::new(),
             waiting: if config.wait_for_modules {
                 waiting.collect()
@@ -365,19 +364,18 @@ impl Host {
             self.handle(message);
         }
         self.dispatch_jobs();
-        if self.may_swap()
-            && let Some(ready) = self.next_version.take()
-        {
+        if self.may_swap() && !self.next_versions.is_empty() {
+            let ready = std::mem::take(&mut self.next_versions);
             self.swap(ready);
         }
-        while self.next_version.is_none()
+        while self.next_versions.is_empty()
             && let Ok(ready) = self.ready_versions.try_recv()
         {
-            // What the running version leaves is kept first, and the swap gets a frame of
+            // What the running versions leave is kept first, and the swap gets a frame of
             // its own, once that is on the disk.
-            let key = ready.prepared.key;
-            if self.checkpoint(Reason::Swap, Some(key.id)) {
-                self.next_version = Some(ready);
+            let keys = ready.iter().map(|ready| ready.prepared.key.id).collect();
+            if self.checkpoint(Reason::Swap, keys) {
+                self.next_versions = ready;
             } else {
                 self.swap(ready);
             }
@@ -410,8 +408,8 @@ impl Host {
         let is_due = |checkpoints: &Checkpoints| {
             !checkpoints.every.is_zero() && checkpoints.last.elapsed() >= checkpoints.every
         };
-        if self.next_version.is_none() && self.checkpoints.as_ref().is_some_and(is_due) {
-            self.checkpoint(Reason::Interval, None);
+        if self.next_versions.is_empty() && self.checkpoints.as_ref().is_some_and(is_due) {
+            self.checkpoint(Reason::Interval, Vec::new());
         }
         if self.last_housekeeping.elapsed() >= HOUSEKEEPING {
             self.last_housekeeping = Instant::now();
@@ -461,7 +459,7 @@ impl Host {
     /// code, so the world goes first, then what versions registered, then their code
     /// (with the process).
     fn finish(mut self) {
-        self.checkpoint(Reason::Exit, None);
+        self.checkpoint(Reason::Exit, Vec::new());
         self.modules.clear(&mut self.world);
         let dropped = panic::guard(|| drop(std::mem::take(&mut self.world)));
         if let Err(report) = dropped {
@@ -529,8 +527,10 @@ fn tell(mut observatory: Observatory, stop: &AtomicBool, to: &Outbox, shown: &Ea
     }
 }
 
-/// Gives modules the region for shared structs.
-fn open_shared(path: &Path, modules: &mut ActiveModules, outbox: &Outbox) {
+/// No modules yet, with the region for shared structs.
+fn modules_with(shared: Option<&Path>, outbox: &Outbox) -> ActiveModules {
+    let mut modules = ActiveModules::default();
+    let Some(path) = shared else { return modules };
     match SharedRegion::open_or_create(path) {
         Ok(region) => modules.share(region),
         Err(error) => outbox.error(format!(
@@ -538,6 +538,7 @@ fn open_shared(path: &Path, modules: &mut ActiveModules, outbox: &Outbox) {
             path.display()
         )),
     }
+    modules
 }
 
 fn world_status(world: &World, book: &StateBook) -> WorldStatus {

@@ -24,8 +24,8 @@ pub(crate) enum KeeperRequest {
         took: Duration,
         /// Why it was made.
         reason: Reason,
-        /// The version that was about to be swapped in, by its process-wide id.
-        before: Option<u32>,
+        /// The versions that were about to be swapped in, by their process-wide ids.
+        before: Vec<u32>,
     },
     /// Read the checkpoint that was made before a version was swapped in.
     Read {
@@ -112,11 +112,10 @@ impl Keeper {
                         swaps.iter().map(|(version, at)| (*at, *version)).collect();
                     match store.write(&checkpoint, &|sequence| needed.contains_key(&sequence)) {
                         Ok(written) => {
-                            if let Some(version) = before {
-                                swaps.push((version, written.sequence));
-                                let excess = swaps.len().saturating_sub(SWAPS_KEPT);
-                                swaps.drain(..excess);
-                            }
+                            let swapped = before.iter();
+                            swaps.extend(swapped.map(|version| (*version, written.sequence)));
+                            let excess = swaps.len().saturating_sub(SWAPS_KEPT);
+                            swaps.drain(..excess);
                             let kept = store.sequences().map_or(0, |all| all.len() as u64);
                             self.show(CheckpointStatus {
                                 sequence: written.sequence,
@@ -132,7 +131,7 @@ impl Keeper {
                             .outbox
                             .error(format!("a checkpoint could not be written: {error}")),
                     }
-                    if let Some(version) = before {
+                    for version in before {
                         let _ = self.written.send(version);
                     }
                 }

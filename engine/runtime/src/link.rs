@@ -16,22 +16,18 @@ use serde::{Deserialize, Serialize};
 /// From the supervisor to the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
-    /// A build is ready to be loaded. Answered by [`FromHost::Reloaded`].
-    Load {
-        /// Comes back in the answer.
-        ticket: u64,
+    /// Builds are ready to be loaded: all of them get in between the same two frames, or none
+    /// does. Each is answered by a [`FromHost::Reloaded`].
+    Load(Vec<LoadRequest>),
+    /// Whether the engine's own builder runs cargo, which puts libraries where those of others
+    /// are looked for: they arrive as [`ToHost::Load`], or are left.
+    Building(bool),
+    /// Content that was built and is not to be loaded as if others had built it.
+    Leave {
         /// Module.
         module: String,
-        /// Complete file.
-        artifact: PathBuf,
-        /// Its content hash.
+        /// Its hash.
         hash: u64,
-        /// Load it even if that content runs already.
-        force: bool,
-        /// The version that this replaces failed: it is listed as quarantined.
-        quarantine: bool,
-        /// The state from before the version that this replaces comes back with it.
-        restore: bool,
     },
     /// Calls a function by name; answered by [`FromHost::Called`].
     Call {
@@ -73,6 +69,25 @@ pub enum ToHost {
     ViewportWanted(bool),
     /// End after the current frame, exit status 0.
     Shutdown,
+}
+
+/// A build to be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    /// Comes back in the answer.
+    pub ticket: u64,
+    /// Module.
+    pub module: String,
+    /// Complete file.
+    pub artifact: PathBuf,
+    /// Its content hash.
+    pub hash: u64,
+    /// Load it even if that content runs already.
+    pub force: bool,
+    /// The version that this replaces failed: it is listed as quarantined.
+    pub quarantine: bool,
+    /// The state from before the version that this replaces comes back with it.
+    pub restore: bool,
 }
 
 /// From the host to the supervisor.
@@ -183,6 +198,8 @@ pub struct Reloaded {
     pub from: Option<u32>,
     /// Version that is active because of it; `None` unless it was applied.
     pub to: Option<u32>,
+    /// Number of the last frame before it got in; `None` unless it was applied.
+    pub frame: Option<u64>,
     /// Outcome.
     pub outcome: ReloadOutcome,
     /// A sentence for people.

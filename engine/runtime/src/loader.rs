@@ -22,7 +22,7 @@ use engine_api::sources::Sources;
 use engine_api::state::StateType;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 
-use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
+use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
 use crate::call;
 use crate::host::Outbox;
 use crate::images;
@@ -32,21 +32,17 @@ use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
 use crate::required;
 use crate::state::{self, KeptType};
-use crate::swap::{self, PreparedVersion, Retired};
+use crate::swap::{self, PreparedVersion, Refusal, Retired};
 
 /// What the loader is asked to do.
 pub enum LoaderRequest {
-    /// Load an artifact as the next version.
-    Load {
-        /// Comes back in the report.
-        ticket: Option<u64>,
-        /// Module.
-        module: String,
-        /// The file.
-        artifact: Artifact,
-        /// How.
-        options: LoadOptions,
-    },
+    /// Load artifacts as the next versions of their modules; all of them get in together, or
+    /// none does.
+    Load(Vec<Load>),
+    /// The engine's own builder works: what it writes is no news from others.
+    Building(bool),
+    /// Content of a module that is not to be loaded as if others had built it.
+    Leave(String, u64),
     /// Drop what a version left behind; nothing calls it any more once its calls
     /// have ended.
     Retire(Box<Retired>),
@@ -56,6 +52,19 @@ pub enum LoaderRequest {
     Discard(String, VersionKey, Box<Retired>),
     /// Stop the thread.
     Stop,
+}
+
+/// An artifact that is to become the next version of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Load {
+    /// Comes back in the report.
+    pub ticket: Option<u64>,
+    /// Module.
+    pub module: String,
+    /// The file.
+    pub artifact: Artifact,
+    /// How.
+    pub options: LoadOptions,
 }
 
 /// How a version is loaded.
@@ -93,7 +102,7 @@ pub(crate) struct Loader {
     /// Module name and index of its backend.
     pub(crate) modules: Vec<(String, usize)>,
     pub(crate) requests: Receiver<LoaderRequest>,
-    pub(crate) ready: Sender<ReadyVersion>,
+    pub(crate) ready: Sender<Vec<ReadyVersion>>,
     pub(crate) outbox: Outbox,
     /// Code that was closed and is still mapped.
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
@@ -103,6 +112,10 @@ pub(crate) struct Loader {
     pub(crate) kept_types: HashMap<TypeIdentity, KeptType>,
     /// Systems that people were told about.
     pub(crate) linted: HashSet<String>,
+    /// The engine's own builder works.
+    pub(crate) is_building: bool,
+    /// Content of modules that was built and is not to be loaded.
+    pub(crate) left: HashMap<String, u64>,
 }
 
 impl Loader {
@@ -110,15 +123,12 @@ impl Loader {
         let mut retired: Vec<Retired> = Vec::new();
         loop {
             match self.requests.recv_timeout(EXTERNAL_INTERVAL) {
-                Ok(LoaderRequest::Load {
-                    ticket,
-                    module,
-                    artifact,
-                    options,
-                }) => {
-                    self.load(ticket, &module, &artifact, options);
+                Ok(LoaderRequest::Load(loads)) => {
+                    self.load(&loads);
                     self.look_at_closed();
                 }
+                Ok(LoaderRequest::Building(is_building)) => self.is_building = is_building,
+                Ok(LoaderRequest::Leave(module, hash)) => drop(self.left.insert(module, hash)),
                 Ok(LoaderRequest::Retire(left)) => retired.push(*left),
                 Ok(LoaderRequest::Unload(module, key)) => {
                     // What it registered must go while its code is still there.
@@ -139,58 +149,102 @@ impl Loader {
     }
 
     fn look_outside(&mut self) {
+        if self.is_building {
+            return;
+        }
         let changes: Vec<_> = self
             .backends
             .iter_mut()
             .flat_map(|backend| backend.external_changes())
             .collect();
         for (module, artifact) in changes {
-            self.load(None, &module, &artifact, LoadOptions::default());
+            let left = self.left.get(&module);
+            if left.is_some() && left.copied() == hash_of(&artifact) {
+                continue;
+            }
+            self.load(&[Load {
+                ticket: None,
+                module,
+                artifact,
+                options: LoadOptions::default(),
+            }]);
         }
     }
 
-    fn load(
-        &mut self,
-        ticket: Option<u64>,
-        module: &str,
-        artifact: &Artifact,
-        options: LoadOptions,
-    ) {
-        let start = Instant::now();
-        let from = self.registry.active(module).map(|key| key.number);
-        let report = |outcome, message: String| Reloaded {
-            ticket,
-            module: module.to_owned(),
-            from,
-            to: None,
-            outcome,
-            message,
-            load_ms: start.elapsed().as_secs_f64() * 1000.0,
-            migrate_ms: 0.0,
-            swap_ms: 0.0,
-        };
-        let Some(&(_, backend)) = self.modules.iter().find(|(name, _)| name == module) else {
-            let message = format!("there is no module `{module}` in the config");
-            return self
-                .outbox
-                .reloaded(report(ReloadOutcome::LoadError, message));
-        };
-        match self.prepare(backend, module, artifact, options.force) {
-            Ok(prepared) => {
-                let ready = ReadyVersion {
+    /// Prepares versions that are to get in together. If one of them cannot be prepared, all
+    /// are given up.
+    fn load(&mut self, loads: &[Load]) {
+        let group: Vec<String> = loads.iter().map(|load| load.module.clone()).collect();
+        let mut ready: Vec<ReadyVersion> = Vec::new();
+        let mut told = Vec::new();
+        let mut refused = None;
+        for load in loads {
+            let start = Instant::now();
+            match self.prepare_one(load) {
+                Ok(prepared) => ready.push(ReadyVersion {
                     prepared,
-                    ticket,
+                    ticket: load.ticket,
                     load: start.elapsed(),
-                    quarantine: options.quarantine,
-                    restore: options.restore,
-                };
+                    quarantine: load.options.quarantine,
+                    restore: load.options.restore,
+                }),
+                // It runs already: the others get in beside it. Cargo touches its artifacts now
+                // and then; without news nobody is told.
+                Err((ReloadOutcome::Unchanged, _)) if load.ticket.is_none() => {}
+                Err((ReloadOutcome::Unchanged, message)) => {
+                    told.push(load.module.as_str());
+                    self.report(load, ReloadOutcome::Unchanged, message, start.elapsed());
+                }
+                Err((outcome, message)) => {
+                    told.push(load.module.as_str());
+                    let refusal = Refusal::of(&load.module, message);
+                    let message = refusal.message_for(&load.module, &group);
+                    self.report(load, outcome, message, start.elapsed());
+                    refused = Some(refusal);
+                    break;
+                }
+            }
+        }
+        let Some(refusal) = refused else {
+            if !ready.is_empty() {
                 // The frame thread is gone only when the host ends.
                 let _ = self.ready.send(ready);
             }
-            // Cargo touches its artifacts now and then; without news nobody is told.
-            Err((ReloadOutcome::Unchanged, _)) if ticket.is_none() => {}
-            Err((outcome, message)) => self.outbox.reloaded(report(outcome, message)),
+            return;
+        };
+        let is_told = |load: &&Load| told.contains(&load.module.as_str());
+        for load in loads.iter().filter(|load| !is_told(load)) {
+            let message = refusal.message_for(&load.module, &group);
+            self.report(load, ReloadOutcome::Rejected, message, Duration::ZERO);
         }
+        for ReadyVersion { prepared, .. } in ready {
+            let (module, key) = (prepared.module.clone(), prepared.key);
+            // What it registered is dropped by its own code, which may panic.
+            let _ = panic::guard(|| drop(prepared));
+            self.registry.reject(&module, key);
+        }
+    }
+
+    /// Says how a load ended that no version came of.
+    fn report(&self, load: &Load, outcome: ReloadOutcome, message: String, took: Duration) {
+        self.outbox.reloaded(Reloaded {
+            ticket: load.ticket,
+            module: load.module.clone(),
+            from: self.registry.active(&load.module).map(|key| key.number),
+            outcome,
+            message,
+            load_ms: took.as_secs_f64() * 1000.0,
+            ..Reloaded::default()
+        });
+    }
+
+    fn prepare_one(&mut self, load: &Load) -> Result<PreparedVersion, (ReloadOutcome, String)> {
+        let module = load.module.as_str();
+        let Some(&(_, backend)) = self.modules.iter().find(|(name, _)| name == module) else {
+            let message = format!("there is no module `{module}` in the config");
+            return Err((ReloadOutcome::LoadError, message));
+        };
+        self.prepare(backend, module, &load.artifact, load.options.force)
     }
 
     fn prepare(
@@ -422,6 +476,12 @@ fn remember_image(loaded: &LoadedCode) {
     if let Some(range) = loaded.code.range() {
         images::add(range, loaded.hash);
     }
+}
+
+/// Content hash of an artifact that others built; `None` if it cannot be read.
+fn hash_of(artifact: &Artifact) -> Option<u64> {
+    let bytes = std::fs::read(&artifact.path).ok()?;
+    Some(content_hash(&bytes))
 }
 
 /// Asks code what it offers.

@@ -5,7 +5,7 @@
 //! remembers whose code the world's component table points into.
 
 use std::any::TypeId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use engine_api::attach::{self, Attached};
@@ -85,8 +85,31 @@ struct KnownType {
     stored: TypeId,
     schema: Schema,
     hash: u64,
-    module: String,
+    /// Modules whose active version registers it.
+    users: BTreeSet<String>,
+    /// Modules that ever registered it: any of their versions may have made values.
+    makers: BTreeSet<String>,
     kept: KeptType,
+}
+
+impl KnownType {
+    /// A type that no module registers yet.
+    fn new(state: &StateType, kept: KeptType) -> Self {
+        Self {
+            stored: state.stored,
+            hash: state.schema.hash(),
+            schema: state.schema.clone(),
+            users: BTreeSet::new(),
+            makers: BTreeSet::new(),
+            kept,
+        }
+    }
+
+    /// Whether code that has the type as `new` says can use the world beside code that has it
+    /// as it is known.
+    fn is_same(&self, new: &StateType) -> bool {
+        self.stored == new.stored && self.hash == new.schema.hash() && is_fixed_alike(self, new)
+    }
 }
 
 /// What a version's type is to the world.
@@ -115,13 +138,7 @@ impl Default for StateBook {
             StateType::component::<Callback>(),
         ];
         let known = own.map(|state| {
-            let known = KnownType {
-                stored: state.stored,
-                hash: state.schema.hash(),
-                kept: KeptType::of(&state),
-                module: String::new(),
-                schema: state.schema,
-            };
+            let known = KnownType::new(&state, KeptType::of(&state));
             ((state.kind, known.schema.path.clone()), known)
         });
         let types = HashMap::from(known);
@@ -135,50 +152,55 @@ impl Default for StateBook {
 }
 
 impl StateBook {
-    /// Compares a version's types with those the world knows; one answer per type.
+    /// Compares the types of versions that are swapped together with those the world knows;
+    /// one answer per type. `group` are their modules.
     ///
     /// # Errors
-    /// A type that belongs to another module.
-    pub(crate) fn compare(&self, module: &str, types: &[StateType]) -> Result<Vec<Change>, String> {
+    /// A type that another module has from another build.
+    pub(crate) fn compare<'t>(
+        &self,
+        group: &[&str],
+        types: impl Iterator<Item = &'t StateType> + Clone,
+    ) -> Result<Vec<Change>, String> {
+        let taken: HashSet<_> = types
+            .clone()
+            .map(|state| (state.kind, state.schema.path.clone()))
+            .collect();
         types
-            .iter()
-            .map(|new| self.compare_one(module, new, types))
+            .map(|new| self.compare_one(group, new, &taken))
             .collect()
     }
 
     fn compare_one(
         &self,
-        module: &str,
+        group: &[&str],
         new: &StateType,
-        types: &[StateType],
+        taken: &HashSet<TypeKey>,
     ) -> Result<Change, String> {
         let key = (new.kind, new.schema.path.clone());
-        let taken = |key: &TypeKey| {
-            types
-                .iter()
-                .any(|other| (other.kind, &other.schema.path) == (key.0, &key.1))
-        };
         let before = new.schema.renamed_from.0.iter();
         let mut names = before
             .map(|name| (new.kind, full_path(name, &new.schema.path)))
-            .filter(|key| !taken(key));
+            .filter(|key| !taken.contains(key));
         let found = match self.types.get(&key) {
             Some(known) => Some((key, known)),
             None => names
                 .find_map(|key| Some((key.clone(), self.types.get(&key)?)))
-                .or_else(|| self.renamed_before(module, new, taken)),
+                .or_else(|| self.renamed_before(group, new, taken)),
         };
         let Some((key, known)) = found else {
             return Ok(Change::New);
         };
+        let mut others = known.users.iter();
+        let other = others.find(|user| !group.contains(&user.as_str()));
         // `Kept<u32>` belongs to everybody who keeps numbers.
-        let shared = key.1.starts_with(KEPT) && known.hash == new.schema.hash();
-        if known.module != module && !shared {
+        let fits = known.is_same(new) || key.1.starts_with(KEPT) && known.hash == new.schema.hash();
+        if let Some(other) = other.filter(|_| !fits) {
             return Err(format!(
-                "{} `{}` belongs to module `{}`; register it in one module only",
+                "{} `{}` is used by module `{other}` as well, which has it from another build; \
+                 build both, so that they are swapped together",
                 new.kind.name(),
                 key.1,
-                known.module
             ));
         }
         Ok(if known.hash != new.schema.hash() {
@@ -197,15 +219,15 @@ impl StateBook {
     /// values back.
     fn renamed_before(
         &self,
-        module: &str,
+        group: &[&str],
         new: &StateType,
-        is_taken: impl Fn(&TypeKey) -> bool,
+        taken: &HashSet<TypeKey>,
     ) -> Option<(TypeKey, &KnownType)> {
         let is_it = |(key, known): &(&TypeKey, &KnownType)| {
             key.0 == new.kind
-                && known.module == module
+                && group.iter().any(|module| known.makers.contains(*module))
                 && was_called(&known.schema, &new.schema.path)
-                && !is_taken(key)
+                && !taken.contains(key)
         };
         let found = self.types.iter().filter(is_it);
         let (key, known) = found.min_by_key(|(key, _)| &key.1)?;
@@ -217,11 +239,11 @@ impl StateBook {
     pub(crate) fn needs_rebuild(
         &self,
         world: &World,
-        types: &[StateType],
+        types: &[(StateType, KeptType)],
         changes: &[Change],
     ) -> bool {
         let live = live_counts(world);
-        types.iter().zip(changes).any(|(new, change)| {
+        types.iter().zip(changes).any(|((new, _), change)| {
             let (Change::Moved(key) | Change::Changed(key)) = change else {
                 return false;
             };
@@ -310,45 +332,70 @@ impl StateBook {
         table
     }
 
-    /// Takes over a version's types. Types it no longer registers stay known, since
+    /// Takes over the types of versions that were swapped together; `registered` is which of
+    /// them each module registers. Types that a module no longer registers stay known, since
     /// their values stay in the world.
     pub(crate) fn adopt(
         &mut self,
-        module: &str,
+        registered: &[(String, Vec<usize>)],
         types: &[(StateType, KeptType)],
         changes: &[Change],
     ) {
-        for change in changes {
-            if let Change::Moved(key) | Change::Changed(key) = change {
-                self.types.remove(key);
+        for (module, _) in registered {
+            self.leave(module);
+        }
+        let mut before: HashMap<TypeKey, KnownType> = HashMap::new();
+        for ((new, _), change) in types.iter().zip(changes) {
+            if let Change::Moved(key) | Change::Changed(key) = change
+                && let Some(old) = self.types.remove(key)
+            {
+                before.insert((new.kind, new.schema.path.clone()), old);
             }
         }
-        for (new, kept) in types {
-            self.types
-                .entry((new.kind, new.schema.path.clone()))
-                .or_insert_with(|| KnownType {
-                    stored: new.stored,
-                    hash: new.schema.hash(),
-                    schema: new.schema.clone(),
-                    module: module.to_owned(),
-                    kept: *kept,
+        for (module, indices) in registered {
+            for (new, kept) in indices.iter().map(|index| &types[*index]) {
+                let key = (new.kind, new.schema.path.clone());
+                let before = before.remove(&key);
+                let known = self.types.entry(key).or_insert_with(|| {
+                    let mut known = KnownType::new(new, *kept);
+                    if let Some(before) = before {
+                        (known.users, known.makers) = (before.users, before.makers);
+                    }
+                    known
                 });
+                known.users.insert(module.clone());
+                known.makers.insert(module.clone());
+            }
         }
     }
 
-    /// Remembers those types of a version that failed which the world got to know on the
+    /// A module has no active version any more. Its types stay known.
+    pub(crate) fn leave(&mut self, module: &str) {
+        for known in self.types.values_mut() {
+            known.users.remove(module);
+        }
+    }
+
+    /// Remembers those types of versions that failed which the world got to know on the
     /// way: its component table keeps their layout, whatever the next version says.
     pub(crate) fn adopt_declared(
         &mut self,
         world: &World,
-        module: &str,
+        registered: &[(String, Vec<usize>)],
         types: &[(StateType, KeptType)],
         changes: &[Change],
     ) {
-        for (index, (new, _)) in types.iter().enumerate() {
-            let known = changes.get(index) != Some(&Change::New);
-            if !known && world.components().get_id(new.stored).is_some() {
-                self.adopt(module, &types[index..=index], &[]);
+        for (module, indices) in registered {
+            for index in indices {
+                let (new, kept) = &types[*index];
+                let is_new = changes.get(*index) == Some(&Change::New);
+                if !is_new || world.components().get_id(new.stored).is_none() {
+                    continue;
+                }
+                let key = (new.kind, new.schema.path.clone());
+                let known = self.types.entry(key);
+                let known = known.or_insert_with(|| KnownType::new(new, *kept));
+                known.makers.insert(module.clone());
             }
         }
     }
@@ -443,7 +490,11 @@ impl StateBook {
                 reasons.push(format!("{name}: {count} values that nothing is known of"));
             }
         }
-        for known in self.types.values().filter(|known| known.module == module) {
+        for known in self
+            .types
+            .values()
+            .filter(|known| known.makers.contains(module))
+        {
             let parts = known.schema.parts_that_may_hold_code();
             let Some(id) = world.components().get_id(known.stored) else {
                 continue;
@@ -491,13 +542,15 @@ impl StateBook {
     }
 
     /// All types that modules registered so far, by kind and path: identity in the world,
-    /// schema (with the path), module, and how code that stays mapped knows them.
+    /// schema (with the path), a module that registers it, and how code that stays mapped knows
+    /// them.
     pub(crate) fn known_types(&self) -> Vec<(StateKind, TypeId, &Schema, &str, KeptType)> {
         let mut types: Vec<_> = self
             .types
             .iter()
             .map(|((kind, _), known)| {
-                let module = known.module.as_str();
+                let mut modules = known.users.iter().chain(&known.makers);
+                let module = modules.next().map_or("", String::as_str);
                 (*kind, known.stored, &known.schema, module, known.kept)
             })
             .collect();
@@ -510,7 +563,7 @@ impl StateBook {
         let own = self
             .types
             .iter()
-            .filter(|(_, known)| !known.module.is_empty());
+            .filter(|(_, known)| !known.makers.is_empty());
         own.map(|((kind, path), known)| {
             (
                 *kind,
@@ -525,6 +578,15 @@ impl StateBook {
 /// with the same layout: what its component table keeps of it beside that fits.
 fn is_fixed_alike(known: &KnownType, new: &StateType) -> bool {
     known.kept.hooks.kinds() == new.hooks.kinds() && known.kept.required == new.required
+}
+
+/// Whether two versions of this moment have the same type, so that they can share its values.
+pub(crate) fn is_alike(one: &StateType, other: &StateType) -> bool {
+    let is_kept = one.schema.path.starts_with(KEPT);
+    one.schema.hash() == other.schema.hash()
+        && (is_kept || one.stored == other.stored)
+        && one.hooks.kinds() == other.hooks.kinds()
+        && one.required == other.required
 }
 
 /// A path that was written without its module means the module of `beside`.

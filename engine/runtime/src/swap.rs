@@ -1,12 +1,17 @@
 //! The swap: between two frames, a loaded version becomes the active one.
 //!
+//! Versions that share types are swapped together: all of them or none, with one migration.
+//! One that shares nothing is a group of one.
+//!
 //! Everything that can fail (schemas that do not fit, a panic while systems are
 //! prepared) comes first and is undone; then everything is put into place at once.
 
 mod by_name;
 mod entering;
+mod group;
 mod returning;
 
+use std::any::TypeId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +21,7 @@ use engine_api::bevy_ecs::observer::Observer;
 use engine_api::bevy_ecs::world::World;
 use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::hook::{Hooks, Unloaded};
+use engine_api::keep::KeepRegistration;
 use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
 use engine_api::shared::SharedRegistration;
@@ -34,7 +40,10 @@ use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
 use crate::state::{KeptType, StateBook};
 use crate::swap::by_name::Names;
-use crate::swap::entering::{Entering, Rebuild, Runnable};
+use crate::swap::entering::{Entering, Member, Offer, Rebuild, Runnable};
+use crate::swap::group::GroupTypes;
+
+pub use group::{Refusal, keep_running};
 
 /// A version that was loaded, verified and asked what it offers; waits for the swap.
 pub struct PreparedVersion {
@@ -51,6 +60,9 @@ pub struct PreparedVersion {
     pub build: fn(&mut ModuleBuilder),
 }
 
+/// What is called once a frame for a type.
+type EndFrame = (TypeId, fn(&mut World));
+
 /// The active version of a module as the frame thread holds it.
 pub struct ActiveModule {
     /// Module.
@@ -61,7 +73,8 @@ pub struct ActiveModule {
     observers: Vec<(Entity, Arc<ObserverGate>)>,
     names: Names,
     component_hooks: VersionHooks,
-    end_frame: Vec<fn(&mut World)>,
+    /// What is called once a frame, by the type it is for.
+    end_frame: Vec<EndFrame>,
     build: fn(&mut ModuleBuilder),
     hooks: Hooks,
     /// What it knows of the results of jobs.
@@ -90,21 +103,31 @@ pub struct Retired {
 
 impl Retired {
     /// What a version that gets in needs no more.
-    fn of(types: Vec<(StateType, KeptType)>, functions: Vec<FunctionRegistration>) -> Self {
+    fn of(types: Vec<StateType>, functions: Vec<FunctionRegistration>) -> Self {
         Self {
-            types: types.into_iter().map(|(state, _)| state).collect(),
             functions,
+            types,
             ..Self::default()
         }
     }
 }
 
-/// A swap that happened.
-pub struct Swapped {
+/// A version that got in.
+pub struct SwappedVersion {
+    /// Module.
+    pub module: String,
+    /// Its number.
+    pub key: VersionKey,
     /// The version that drains now.
     pub previous: Option<VersionKey>,
-    /// What it left behind.
+    /// What that one left behind.
     pub retired: Retired,
+}
+
+/// A swap that happened.
+pub struct Swapped {
+    /// What got in, in the order it was given.
+    pub versions: Vec<SwappedVersion>,
     /// Time the frame loop lost.
     pub took: Duration,
     /// The part of it that went into carrying values over.
@@ -118,6 +141,24 @@ pub struct Swapped {
     /// Observers that systems had added (`entity.observe`) and that could not be taken into
     /// a new world.
     pub lost_observers: usize,
+}
+
+/// A version on its way in, taken apart.
+struct Incoming {
+    module: String,
+    offer: Offer,
+    shared: Vec<SharedRegistration>,
+    key: VersionKey,
+    build: fn(&mut ModuleBuilder),
+    functions: Vec<FunctionRegistration>,
+    first_function: u32,
+    component_hooks: VersionHooks,
+    names: Names,
+    end_frame: Vec<EndFrame>,
+    assets: Vec<AssetRegistration>,
+    hooks: Hooks,
+    keeps: Vec<KeepRegistration>,
+    results: Results,
 }
 
 /// All modules as the frame thread runs them.
@@ -177,77 +218,59 @@ pub fn sort_description(description: &mut ModuleDescription) -> Result<(), Strin
 }
 
 impl ActiveModules {
-    /// Makes a prepared version the active one.
+    /// Makes prepared versions the active ones of their modules: all of them or none.
     ///
     /// Where the layout of a type changed, the world is rebuilt and the values are
     /// migrated; see [`crate::rebuild`] and [`crate::migrate`].
     ///
     /// # Errors
-    /// Why it does not fit, for people. Nothing of the running version has changed
+    /// Why they do not fit, for people. Nothing of the running versions has changed
     /// then.
     pub fn swap(
         &mut self,
-        prepared: PreparedVersion,
+        group: Vec<PreparedVersion>,
         world: &mut World,
         book: &mut StateBook,
         registry: &Registry,
-    ) -> Result<Swapped, String> {
+    ) -> Result<Swapped, Refusal> {
         let start = Instant::now();
         // Commands of a system of the old version that were not applied yet.
         let _ = panic::guard(|| world.flush());
-        let PreparedVersion {
-            module,
-            key,
-            description,
-            kept,
-            build,
-        } = prepared;
-        let changes = book.compare(&module, &description.types)?;
-        self.refuse_unknown_values(&module, world, book)?;
-        let ModuleDescription {
-            types,
-            systems,
-            observers,
-            functions,
-            assets,
-            hooks,
-            keeps,
-            shared,
-            migrations,
-            results,
-            callbacks,
-            ..
-        } = description;
-        let results = Results::new(results, migrations);
-        let unloaded = self.unload(&module, world)?;
-        let may_fail_late = hooks.on_load.is_some() || hooks.after_reload.is_some();
-        let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types, &changes);
-        let first_function = (systems.len() + observers.len()) as u32;
-        let first_hook = first_function + functions.len() as u32;
-        let component_hooks = VersionHooks::new(&types, key, first_hook, &self.observer_faults);
+        let mut types = GroupTypes::default();
+        let mut group = self.take_apart(group, &mut types)?;
+        let offers: Vec<Offer> = group
+            .iter_mut()
+            .map(|new| std::mem::take(&mut new.offer))
+            .collect();
+        let shared: Vec<SharedRegistration> = group
+            .iter_mut()
+            .flat_map(|new| std::mem::take(&mut new.shared))
+            .collect();
+        let modules: Vec<&str> = group.iter().map(|new| new.module.as_str()).collect();
+        let changes = book.compare(&modules, types.types.iter().map(|(state, _)| state))?;
+        for module in &modules {
+            self.refuse_unknown_values(module, world, book)
+                .map_err(|message| Refusal::of(module, message))?;
+        }
+        let members = self.members(&group, &types, world)?;
+        let may_fail_late = members.iter().any(Member::may_fail_late);
+        let needs_rebuild = may_fail_late || book.needs_rebuild(world, &types.types, &changes);
         let shared_before = self.adopt_shared(&shared, world)?;
+        let migrations = group.iter().flat_map(|new| &new.results.migrations);
         let entering = Entering {
-            module: &module,
-            key,
-            types: types.into_iter().zip(kept).collect(),
-            changes,
-            keeps,
-            component_hooks,
-            hooks: &hooks,
-            migrations: &results.migrations,
-            previous: self.get(&module).map(|active| active.key.number),
-            unloaded,
+            members,
+            types: &types,
+            changes: &changes,
+            migrations: migrations.cloned().collect(),
             faults: self.observer_faults.clone(),
         };
-        let names = Names::new(&observers, callbacks);
-        let offer = (systems, observers);
         let entered = if needs_rebuild {
-            entering.rebuild(offer, &self.modules, world, book)
+            entering.rebuild(offers, &self.modules, world, book)
         } else {
-            entering.prepare_in_place(offer, &self.modules, world, book)
+            entering.prepare_in_place(offers, &self.modules, world, book)
         };
         let Rebuild {
-            runnable,
+            runnables,
             others,
             took: migration,
             reports: migrated,
@@ -255,39 +278,50 @@ impl ActiveModules {
             lost_observers,
         } = match entered {
             Ok(rebuild) => rebuild,
-            Err(message) => return Err(self.give_back(message, shared_before, world)),
+            Err(Refusal { module, message }) => {
+                let message = self.give_back(message, shared_before, world);
+                return Err(Refusal { module, message });
+            }
         };
 
         // From here on nothing can fail.
-        let (types, changes, component_hooks) = entering.into_parts();
-        book.adopt(&module, &types, &changes);
+        book.adopt(&types.registered, &types.types, &changes);
         if needs_rebuild {
             self.move_to_new_world(others);
         }
-        let end_frame = types.iter().filter_map(|(state, _)| state.end_frame);
-        let active = ActiveModule {
-            key,
-            systems: runnable.systems,
-            observers: runnable.observers,
-            names,
-            component_hooks,
-            end_frame: end_frame.collect(),
-            build,
-            hooks,
-            results,
-            since: Instant::now(),
-            replaced: self.get(&module).is_some(),
-            assets: Arc::new(assets),
-            name: module,
-        };
-        let previous = registry.activate(&active.name, key, &functions, first_function);
-        let mut retired = Retired::of(types, functions);
-        self.put_in(active, previous, &mut retired, world, registry);
+        let mut versions = Vec::new();
+        let entered = group.into_iter().zip(runnables).zip(types.into_parts());
+        for ((new, runnable), types) in entered {
+            let mut retired = Retired::of(types, new.functions);
+            let (module, key) = (new.module, new.key);
+            let active = ActiveModule {
+                key,
+                systems: runnable.systems,
+                observers: runnable.observers,
+                names: new.names,
+                component_hooks: new.component_hooks,
+                end_frame: new.end_frame,
+                build: new.build,
+                hooks: new.hooks,
+                results: new.results,
+                since: Instant::now(),
+                replaced: self.get(&module).is_some(),
+                assets: Arc::new(new.assets),
+                name: module.clone(),
+            };
+            let previous = registry.activate(&module, key, &retired.functions, new.first_function);
+            self.put_in(active, previous, &mut retired, world, registry);
+            versions.push(SwappedVersion {
+                module,
+                key,
+                previous,
+                retired,
+            });
+        }
         self.publish_names(world);
         let unheard = self.unheard(world);
         Ok(Swapped {
-            previous,
-            retired,
+            versions,
             took: start.elapsed(),
             migration,
             migrated,
@@ -295,6 +329,87 @@ impl ActiveModules {
             unheard,
             lost_observers,
         })
+    }
+
+    /// Takes versions apart; their types go into `types`.
+    fn take_apart(
+        &self,
+        group: Vec<PreparedVersion>,
+        types: &mut GroupTypes,
+    ) -> Result<Vec<Incoming>, Refusal> {
+        let mut incoming = Vec::new();
+        for prepared in group {
+            let PreparedVersion {
+                module,
+                key,
+                description,
+                kept,
+                build,
+            } = prepared;
+            let ModuleDescription {
+                types: own,
+                systems,
+                observers,
+                functions,
+                assets,
+                hooks,
+                keeps,
+                shared,
+                migrations,
+                results,
+                callbacks,
+                ..
+            } = description;
+            let first_function = (systems.len() + observers.len()) as u32;
+            let first_hook = first_function + functions.len() as u32;
+            let end_frame = own.iter().filter_map(|state| {
+                let end_frame = state.end_frame?;
+                Some((state.stored, end_frame))
+            });
+            incoming.push(Incoming {
+                key,
+                build,
+                first_function,
+                component_hooks: VersionHooks::new(&own, key, first_hook, &self.observer_faults),
+                names: Names::new(&observers, callbacks),
+                end_frame: end_frame.collect(),
+                functions,
+                assets,
+                hooks,
+                keeps,
+                results: Results::new(results, migrations),
+                shared,
+                module: module.clone(),
+                offer: (systems, observers),
+            });
+            types.add(&module, own, kept)?;
+        }
+        Ok(incoming)
+    }
+
+    /// Versions as the entering sees them. Asks the running ones what they hand over.
+    fn members<'a>(
+        &self,
+        group: &'a [Incoming],
+        types: &'a GroupTypes,
+        world: &mut World,
+    ) -> Result<Vec<Member<'a>>, Refusal> {
+        let mut members = Vec::new();
+        for (new, own) in group.iter().zip(&types.own) {
+            let module = new.module.as_str();
+            let unloaded = self.unload(module, world);
+            members.push(Member {
+                module,
+                key: new.key,
+                own,
+                keeps: &new.keeps,
+                component_hooks: &new.component_hooks,
+                hooks: &new.hooks,
+                previous: self.get(module).map(|active| active.key.number),
+                unloaded: unloaded.map_err(|message| Refusal::of(module, message))?,
+            });
+        }
+        Ok(members)
     }
 
     /// A version that replaces another could read values that nothing is known of.
@@ -514,9 +629,15 @@ impl ActiveModules {
     /// Values that are forgotten are dropped by their own code, which may panic; that
     /// becomes a fault of the module's values.
     pub fn end_frame(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
-        for active in &self.modules {
+        for (index, active) in self.modules.iter().enumerate() {
             let id = Part::Values.of(active.key.id);
-            for end_frame in &active.end_frame {
+            for (stored, end_frame) in &active.end_frame {
+                // Once for each type, whoever else registers it.
+                let before = self.modules[..index].iter();
+                let mut done = before.flat_map(|other| &other.end_frame);
+                if done.any(|(other, _)| other == stored) {
+                    continue;
+                }
                 let _call = call::enter(id);
                 if let Err(report) = panic::guard(|| end_frame(world)) {
                     let message = format!(

@@ -360,9 +360,10 @@ impl Supervisor {
                 let (width, height) = self.viewport;
                 self.to_host(ToHost::ViewportSize { width, height });
                 self.to_host(ToHost::ViewportWanted(self.viewport_wanted));
+                self.to_host(ToHost::Building(self.reloads.is_building()));
                 for load in loads {
-                    let request = self.reloads.load(load, true);
-                    self.to_host(request);
+                    let requests = self.reloads.load(vec![load.forced()]);
+                    self.to_host(ToHost::Load(requests));
                 }
             }
             Err(error) => {

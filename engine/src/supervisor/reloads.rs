@@ -3,6 +3,7 @@
 
 mod outcomes;
 mod revive;
+mod together;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use engine_build::{BuildEvent, BuildMethod, BuildTimings};
-use engine_runtime::link::ToHost;
+use engine_runtime::link::{LoadRequest, ToHost};
+use engine_runtime::swap::keep_running;
 use inspector_protocol::message::{Answer, Event, LogLevel};
 use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity};
 
@@ -20,6 +22,7 @@ use crate::config::OnPanic;
 pub(super) use outcomes::place_in;
 use outcomes::problem_of;
 use revive::{Failed, Revived};
+use together::{Next, Together};
 
 /// Builds, loads and their history.
 #[derive(Default)]
@@ -28,6 +31,14 @@ pub(super) struct Reloads {
     next_ticket: u64,
     pending: HashMap<u64, Pending>,
     modules: BTreeMap<String, ModuleReloads>,
+    /// Builds that wait for others.
+    together: Together<Pending>,
+    /// The last number given to builds that are loaded together.
+    last_group: u64,
+    /// Those of them that were left because one failed.
+    left_groups: HashSet<u64>,
+    /// Modules that cargo builds now.
+    building: HashSet<String>,
     /// Active versions of the host that runs.
     active: HashMap<String, u32>,
     /// What is wrong with watching itself.
@@ -72,15 +83,22 @@ struct Applied {
     since: Instant,
     /// Whether it replaced another version there.
     has_replaced: bool,
+    /// Number of those that it got in with; 0 if it got in alone.
+    group: u64,
 }
 
 /// A load that the host has not answered yet.
+#[derive(Debug, Clone)]
 pub(super) struct Pending {
     module: String,
     trigger: String,
     timings: BuildTimings,
     since: Instant,
     built: Built,
+    /// Load it even if that content runs already.
+    force: bool,
+    /// Number of those that it is loaded with; 0 if it is loaded alone.
+    group: u64,
     /// It goes back to an earlier build.
     rollback: bool,
     /// State goes back as well.
@@ -101,12 +119,32 @@ impl Pending {
             timings: BuildTimings::default(),
             since: Instant::now(),
             built,
+            force: false,
+            group: 0,
             rollback: false,
             restore: false,
             failed: None,
             revived: None,
             waiting: Vec::new(),
         }
+    }
+
+    /// The same, whatever runs.
+    pub(super) fn forced(self) -> Self {
+        Self {
+            force: true,
+            ..self
+        }
+    }
+
+    /// Module.
+    pub(super) fn module(&self) -> &str {
+        &self.module
+    }
+
+    /// Content hash of what is loaded.
+    pub(super) fn hash(&self) -> u64 {
+        self.built.hash
     }
 }
 
@@ -159,10 +197,10 @@ impl Reloads {
 
     /// What a fresh host begins with: what was built last, or rolled back to, of all modules
     /// but `except`.
-    pub(super) fn latest(&self, trigger: &str, except: Option<&str>) -> Vec<Pending> {
+    pub(super) fn latest(&self, trigger: &str, except: &[Pending]) -> Vec<Pending> {
         let modules = self.modules.iter();
         modules
-            .filter(|(name, _)| Some(name.as_str()) != except)
+            .filter(|(name, _)| except.iter().all(|pending| pending.module != **name))
             .filter_map(|(name, module)| Some(Pending::new(name, trigger, module.latest.clone()?)))
             .collect()
     }
@@ -170,6 +208,11 @@ impl Reloads {
     /// The active version of a module.
     pub(super) fn active(&self, module: &str) -> Option<u32> {
         self.active.get(module).copied()
+    }
+
+    /// Whether cargo builds a module now.
+    pub(super) fn is_building(&self) -> bool {
+        !self.building.is_empty()
     }
 
     /// The host is gone, and all versions with it.
@@ -188,21 +231,53 @@ impl Reloads {
         first.map(|(_, pending)| pending.module.as_str())
     }
 
-    /// The request for a load; it is awaited from here on.
-    pub(super) fn load(&mut self, pending: Pending, force: bool) -> ToHost {
-        self.next_ticket += 1;
-        let ticket = self.next_ticket;
-        let request = ToHost::Load {
-            ticket,
-            module: pending.module.clone(),
-            artifact: pending.built.artifact.clone(),
-            hash: pending.built.hash,
-            force,
-            quarantine: pending.failed.is_some(),
-            restore: pending.restore,
+    /// The request for loads that get in together; they are awaited from here on.
+    pub(super) fn load(&mut self, group: Vec<Pending>) -> Vec<LoadRequest> {
+        let number = if group.len() > 1 {
+            self.last_group += 1;
+            self.last_group
+        } else {
+            0
         };
-        self.pending.insert(ticket, pending);
-        request
+        let mut requests = Vec::new();
+        for mut pending in group {
+            self.next_ticket += 1;
+            let ticket = self.next_ticket;
+            requests.push(LoadRequest {
+                ticket,
+                module: pending.module.clone(),
+                artifact: pending.built.artifact.clone(),
+                hash: pending.built.hash,
+                force: pending.force,
+                quarantine: pending.failed.is_some(),
+                restore: pending.restore,
+            });
+            pending.group = number;
+            self.pending.insert(ticket, pending);
+        }
+        requests
+    }
+
+    /// The modules that got in together with what runs of one, with what they have to go back
+    /// to if that one does. None if it got in alone; an error if there is nothing to go back to.
+    fn partners(&self, module: &str) -> Result<Vec<(String, Built)>, String> {
+        let last = self.modules.get(module).and_then(|own| own.applied.last());
+        let Some(group) = last.map(|last| last.group).filter(|group| *group != 0) else {
+            return Ok(Vec::new());
+        };
+        let others = self.modules.iter().filter(|(name, _)| *name != module);
+        let mut partners = Vec::new();
+        for (name, other) in others {
+            match other.place_of_group(group) {
+                None => {}
+                Some(0) => return Err(format!("`{name}` got in with it and has none")),
+                Some(place) => {
+                    let before = other.applied[place - 1].built.clone();
+                    partners.push((name.clone(), before));
+                }
+            }
+        }
+        Ok(partners)
     }
 
     fn module(&mut self, name: &str) -> &mut ModuleReloads {
@@ -210,16 +285,45 @@ impl Reloads {
     }
 }
 
+impl ModuleReloads {
+    /// Which of those that became active got in with a group.
+    fn place_of_group(&self, group: u64) -> Option<usize> {
+        let mut applied = self.applied.iter();
+        applied.position(|applied| applied.group == group)
+    }
+}
+
 impl Supervisor {
     /// What the builder says.
     pub(super) fn build_event(&mut self, event: BuildEvent) {
+        let ended = match &event {
+            BuildEvent::Built { module, .. }
+            | BuildEvent::Unchanged { module, .. }
+            | BuildEvent::Failed { module, .. }
+            | BuildEvent::Cancelled { module } => Some(module.clone()),
+            _ => None,
+        };
+        self.take_build_event(event);
+        // The host has heard of what was built by now.
+        let building = &mut self.reloads.building;
+        if ended.is_some_and(|module| building.remove(&module)) && building.is_empty() {
+            self.to_host(ToHost::Building(false));
+        }
+    }
+
+    fn take_build_event(&mut self, event: BuildEvent) {
         match event {
+            BuildEvent::Together { modules } => self.reloads.together.begin(&modules),
             BuildEvent::Detected { files, module, .. } => self.detected(&files, &module),
             BuildEvent::Started { module, how } => {
                 let next = self.next_version(&module);
                 let line = format!("Compiling {module} v{next}...");
                 self.log_about(LogLevel::Info, &module, line);
                 if how == BuildMethod::Cargo {
+                    if self.reloads.building.is_empty() {
+                        self.to_host(ToHost::Building(true));
+                    }
+                    self.reloads.building.insert(module.clone());
                     let line = format!("{module} is built by cargo");
                     self.log_about(LogLevel::Debug, &module, line);
                 }
@@ -241,16 +345,16 @@ impl Supervisor {
                 let pending = Pending {
                     timings,
                     since: detected_at,
+                    force: forced,
                     waiting,
-                    ..Pending::new(&module, &trigger, built.clone())
+                    ..Pending::new(&module, &trigger, built)
                 };
                 if self.is_quarantined(&module, hash, forced) {
-                    return self.refuse_quarantined(pending);
+                    self.refuse_quarantined(pending);
+                    return self.build_ended(&module, None);
                 }
-                let state = self.reloads.module(&module);
-                state.is_stuck = false;
-                state.latest = Some(built);
-                self.send_load(pending, forced);
+                self.reloads.module(&module).is_stuck = false;
+                self.build_ended(&module, Some(pending));
             }
             BuildEvent::Unchanged {
                 module,
@@ -267,10 +371,11 @@ impl Supervisor {
                 let pending = Pending {
                     timings,
                     since: detected_at,
+                    force: forced,
                     waiting,
                     ..Pending::new(&module, &trigger, Built { artifact, hash })
                 };
-                self.build_unchanged(pending, forced);
+                self.build_unchanged(pending);
             }
             BuildEvent::Failed {
                 module,
@@ -282,7 +387,10 @@ impl Supervisor {
                 ..
             } => {
                 let times = build_timings(timings, detected_at.elapsed());
+                let name = module.clone();
                 self.build_failed(module, problems, trigger, summary, times);
+                self.build_ended(&name, None);
+                self.end_if_stuck();
             }
             BuildEvent::Cancelled { module } => {
                 let line = format!("{module}: a later save replaces the running build");
@@ -319,19 +427,22 @@ impl Supervisor {
         }
     }
 
-    fn build_unchanged(&mut self, pending: Pending, forced: bool) {
-        if self.is_quarantined(&pending.module, pending.built.hash, forced) {
-            return self.refuse_quarantined(pending);
+    fn build_unchanged(&mut self, pending: Pending) {
+        let name = pending.module.clone();
+        if self.is_quarantined(&name, pending.built.hash, pending.force) {
+            self.refuse_quarantined(pending);
+            return self.build_ended(&name, None);
         }
-        let is_active = self.reloads.active(&pending.module).is_some();
-        let module = self.reloads.module(&pending.module);
+        let is_active = self.reloads.active(&name).is_some();
+        let is_grouped = self.reloads.together.is_grouped(&name);
+        let module = self.reloads.module(&name);
         let last = module.applied.last();
         let is_last = last.is_some_and(|last| last.built == pending.built);
         let runs = is_active && is_last && !module.runs_external;
-        if forced || !runs {
-            // Asked for, or the game was rolled back and the source went there too.
-            module.latest = Some(pending.built.clone());
-            return self.send_load(pending, forced);
+        if pending.force || is_grouped || !runs {
+            // Asked for, or others wait for it, or the game was rolled back and the source went
+            // there too.
+            return self.build_ended(&name, Some(pending));
         }
         // The sources are back at what runs.
         module.refused = None;
@@ -383,7 +494,63 @@ impl Supervisor {
             ..ReloadStatus::default()
         };
         self.record(status, waiting);
-        self.end_if_stuck();
+    }
+
+    /// A build has ended, with something that could be loaded or without. Loads what waits for
+    /// nothing else now.
+    fn build_ended(&mut self, module: &str, pending: Option<Pending>) {
+        match self.reloads.together.ended(module, pending) {
+            Next::Load(group) => self.load_group(group),
+            Next::Hold { built, failed } => {
+                for pending in built {
+                    self.hold(pending, &failed);
+                }
+            }
+        }
+    }
+
+    fn load_group(&mut self, group: Vec<Pending>) {
+        for pending in &group {
+            let built = pending.built.clone();
+            self.reloads.module(&pending.module).latest = Some(built);
+        }
+        if !group.is_empty() {
+            self.send_load(group);
+        }
+    }
+
+    /// Keeps the host from taking a build that does not get in for one of others.
+    fn leave(&self, pending: &Pending) {
+        self.to_host(ToHost::Leave {
+            module: pending.module.clone(),
+            hash: pending.built.hash,
+        });
+    }
+
+    /// Says that a build has to wait for modules that do not compile.
+    fn hold(&mut self, pending: Pending, failed: &[String]) {
+        self.leave(&pending);
+        let names: Vec<String> = failed.iter().map(|name| format!("`{name}`")).collect();
+        let (names, verb) = match names.as_slice() {
+            [one] => (one.clone(), "does"),
+            names => (names.join(", "), "do"),
+        };
+        let mut group = vec![pending.module.clone()];
+        group.extend(failed.iter().cloned());
+        group.sort();
+        let status = ReloadStatus {
+            message: format!(
+                "{names} {verb} not compile, so {}; it gets in with the fix",
+                keep_running(&group)
+            ),
+            module: pending.module,
+            outcome: ReloadOutcome::Rejected,
+            trigger: pending.trigger,
+            timings_ms: build_timings(pending.timings, pending.since.elapsed()),
+            ..ReloadStatus::default()
+        };
+        self.judge(&status, false);
+        self.record(status, pending.waiting);
     }
 
     fn set_build_problems(&mut self, module: &str, problems: Vec<Problem>) {
@@ -397,23 +564,29 @@ impl Supervisor {
         named.map(|(_, version, _)| *version).max().unwrap_or(0) + 1
     }
 
-    fn send_load(&mut self, pending: Pending, force: bool) {
-        let (waiting, module) = (pending.waiting.clone(), pending.module.clone());
+    /// Sends builds that get in together.
+    fn send_load(&mut self, group: Vec<Pending>) {
         self.end_stall_for_build();
         if self.host.is_none() && self.restarts.waits_for_build {
-            self.start_for_build(&module, pending.built.hash);
+            self.start_for_build(&group);
         }
-        let request = self.reloads.load(pending, force);
-        let ToHost::Load { ticket, .. } = &request else {
+        let loads = self.reloads.load(group);
+        let tickets: Vec<u64> = loads.iter().map(|load| load.ticket).collect();
+        let modules: Vec<String> = loads.iter().map(|load| load.module.clone()).collect();
+        if self.to_host(ToHost::Load(loads)) {
+            for module in modules {
+                self.tell_stalled_load(&module);
+            }
             return;
-        };
-        let ticket = *ticket;
-        if !self.to_host(request) {
-            // It is remembered as the latest: the next host begins with it.
-            self.reloads.pending.remove(&ticket);
+        }
+        // They are remembered as the latest: the next host begins with them.
+        for ticket in tickets {
+            let Some(pending) = self.reloads.pending.remove(&ticket) else {
+                continue;
+            };
             let line = "Built; the next host begins with it".to_owned();
-            self.log_about(LogLevel::Info, &module, line);
-            for (client, id) in waiting {
+            self.log_about(LogLevel::Info, &pending.module, line);
+            for (client, id) in pending.waiting {
                 let text = "it was built, but no host is running; R starts one with it".to_owned();
                 self.hub.send(
                     client,
@@ -423,9 +596,7 @@ impl Supervisor {
                     },
                 );
             }
-            return;
         }
-        self.tell_stalled_load(&module);
     }
 
     /// A client asks for a module to be built and loaded again.
@@ -446,10 +617,11 @@ impl Supervisor {
             Ok(bytes) => {
                 let hash = inspector_protocol::content_hash(&bytes);
                 let pending = Pending {
+                    force: true,
                     waiting: vec![(client, id)],
                     ..Pending::new(module, "request", Built { artifact, hash })
                 };
-                self.send_load(pending, true);
+                self.send_load(vec![pending]);
             }
             Err(error) => {
                 let text = format!("{} cannot be read: {error}", artifact.display());
@@ -504,13 +676,48 @@ impl Supervisor {
         let Some([.., before, _]) = applied else {
             return refuse("there is no earlier version of that module to go back to");
         };
+        let partners = match self.reloads.partners(module) {
+            Ok(partners) => partners,
+            Err(why) => return refuse(&format!("there is no earlier version: {why}")),
+        };
         let pending = Pending {
+            force: true,
             rollback: true,
             restore: state,
             waiting: vec![(client, id)],
             ..Pending::new(module, "request", before.built.clone())
         };
-        self.send_load(pending, true);
+        self.roll_back(pending, partners);
+    }
+
+    /// Goes back to an earlier build of a module, and of those that got in together with what
+    /// runs of it. What is left comes back together.
+    fn roll_back(&mut self, pending: Pending, partners: Vec<(String, Built)>) {
+        let trigger = pending.trigger.clone();
+        let mut left = Vec::new();
+        let mut group = vec![pending];
+        for (module, built) in partners {
+            group.push(Pending {
+                force: true,
+                rollback: true,
+                ..Pending::new(&module, &trigger, built)
+            });
+        }
+        if group.len() > 1 {
+            for pending in &group {
+                let module = self.reloads.module(&pending.module);
+                let built = module.applied.last().filter(|_| pending.failed.is_none());
+                let again = built.map(|last| {
+                    let built = last.built.clone();
+                    Pending::new(&pending.module, "rollback", built)
+                });
+                left.push((pending.module.clone(), again));
+            }
+        }
+        self.send_load(group);
+        if !left.is_empty() {
+            self.reloads.together.hold(left);
+        }
     }
 
     /// A version panicked when it had just got in, or at any time where that is the policy: the
@@ -534,11 +741,14 @@ impl Supervisor {
         let message = format!("v{version} failed: {what}");
         let problem = problem_of(module, "failed", &message);
         let pending = Pending {
+            force: true,
             rollback: true,
             failed: Some(Failed { message, problem }),
             ..Pending::new(module, "panic", before.built.clone())
         };
-        self.send_load(pending, true);
+        // Those that have nothing to go back to stay, and the host says whether that fits.
+        let partners = self.reloads.partners(module).unwrap_or_default();
+        self.roll_back(pending, partners);
     }
 
     /// Whether a build is code that failed. Somebody who asks for it gets it all the same.
@@ -551,6 +761,7 @@ impl Supervisor {
     }
 
     fn refuse_quarantined(&mut self, pending: Pending) {
+        self.leave(&pending);
         let status = ReloadStatus {
             message: format!(
                 "this code failed before and is quarantined; change it, or load it all the same \

@@ -20,6 +20,7 @@ use streak::{Crash, Streak, Verdict};
 use super::death::Culprit;
 use super::host_process::HostEnd;
 use super::hub::ClientId;
+use super::reloads::Pending;
 use super::status::rounded;
 use super::{GRACE, Supervisor};
 use crate::config::OnCrash;
@@ -275,7 +276,7 @@ impl Supervisor {
         }
         self.info("Restarting the host".to_owned());
         self.follow("somebody asked for a new host".to_owned(), Instant::now());
-        let loads = self.reloads.latest("startup", None);
+        let loads = self.reloads.latest("startup", &[]);
         self.start_host(Some(self.resume_from(None)), loads);
         // Answered when it runs, or does not.
         self.restarting.push((client, id));
@@ -283,12 +284,16 @@ impl Supervisor {
         self.broadcast_status();
     }
 
-    /// A build has come that nothing runs for: a host is started that will load it.
-    pub(super) fn start_for_build(&mut self, module: &str, hash: u64) {
-        self.restarts.streak.renew(hash);
-        self.info(format!("Starting a host with the new build of {module}"));
+    /// Builds have come that nothing runs for: a host is started that will load them.
+    pub(super) fn start_for_build(&mut self, group: &[Pending]) {
+        let Some(first) = group.first() else { return };
+        self.restarts.streak.renew(first.hash());
+        self.info(format!(
+            "Starting a host with the new build of {}",
+            first.module()
+        ));
         self.follow("a build came while no game ran".to_owned(), Instant::now());
-        let loads = self.reloads.latest("startup", Some(module));
+        let loads = self.reloads.latest("startup", group);
         self.start_host(Some(self.resume_from(None)), loads);
     }
 

@@ -312,6 +312,9 @@ pub struct ReloadStatus {
     /// Version that is active because of it; where the host died of loading one, that
     /// version; else `None`.
     pub to: Option<u32>,
+    /// Number of the last frame before it got in; versions that got in together have the same.
+    /// `None` unless it was applied.
+    pub frame: Option<u64>,
     /// How it ended.
     pub outcome: ReloadOutcome,
     /// What caused it: a path, `startup`, `external build`, `request`.

@@ -183,15 +183,18 @@ impl Runner {
                 self.is_lock_changed = true;
                 continue;
             }
-            for index in 0..self.modules.len() {
-                let effect = self.project.effect(index, &path);
-                if effect == Effect::None {
-                    continue;
-                }
-                self.queue.add(
-                    index,
-                    Work::changed(path.clone(), effect == Effect::Cargo, at),
-                );
+            let concerned = self.project.concerned(&path);
+            if concerned.len() > 1 {
+                let names = concerned.iter();
+                self.send(BuildEvent::Together {
+                    modules: names
+                        .map(|(index, _)| self.project.modules[*index].name.clone())
+                        .collect(),
+                });
+            }
+            for (index, effect) in concerned {
+                let work = Work::changed(path.clone(), effect == Effect::Cargo, at);
+                self.queue.add(index, work);
                 concerns_running |= is_part(running, index);
             }
         }

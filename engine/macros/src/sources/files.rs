@@ -1,6 +1,6 @@
 //! Which files a crate consists of, and which it depends on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -90,17 +90,48 @@ pub fn module(folder: &Path, file: &Path) -> String {
 /// of crates that are depended on by path. Those of the engine are left out: a module that
 /// was built with others does not fit anyway.
 pub fn dependencies(folder: &Path) -> Vec<String> {
-    let lock = folder
-        .ancestors()
-        .find_map(|folder| fs::read_to_string(folder.join("Cargo.lock")).ok());
-    let mut texts: Vec<String> = lock.into_iter().collect();
+    let mut texts: Vec<String> = lock(folder).into_iter().collect();
     let mut seen = BTreeSet::new();
     add_paths(folder, &mut seen);
     for dependency in &seen {
-        let files = sources(dependency).into_iter();
-        texts.extend(files.filter_map(|file| fs::read_to_string(file).ok()));
+        texts.extend(self::texts(dependency));
     }
     texts
+}
+
+/// The lock file that the crate in `folder` is built with.
+pub(super) fn lock(folder: &Path) -> Option<String> {
+    let mut folders = folder.ancestors();
+    folders.find_map(|folder| fs::read_to_string(folder.join("Cargo.lock")).ok())
+}
+
+/// The text of all sources of a crate.
+pub(super) fn texts(folder: &Path) -> Vec<String> {
+    let files = sources(folder).into_iter();
+    files
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect()
+}
+
+/// Folders of all crates that the one in `folder` depends on by path, by package.
+pub(super) fn path_crates(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let mut seen = BTreeSet::new();
+    add_paths(folder, &mut seen);
+    let named = seen.into_iter();
+    named
+        .filter_map(|folder| Some((package(&folder)?, folder)))
+        .collect()
+}
+
+/// Name of the package in `folder`.
+pub(super) fn package(folder: &Path) -> Option<String> {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).ok()?;
+    let (_, package) = manifest.split_once("[package]")?;
+    let name = package.lines().find_map(|line| {
+        let value = line.trim().strip_prefix("name")?.trim_start();
+        value.strip_prefix('=')?.split('"').nth(1)
+    });
+    name.map(str::to_owned)
 }
 
 /// Adds the folders of all crates that the one in `folder` depends on by path.

@@ -177,7 +177,11 @@ impl Game {
                 (state, kept)
             })
             .collect();
-        book.adopt("game", &types, &[]);
+        book.adopt(
+            &[("game".to_owned(), (0..types.len()).collect())],
+            &types,
+            &[],
+        );
         Self { world, book }
     }
 

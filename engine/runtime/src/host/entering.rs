@@ -10,107 +10,149 @@ use crate::assets::AssetRequest;
 use crate::link::Reloaded;
 use crate::loader::{LoaderRequest, ReadyVersion};
 use crate::registry::VersionKey;
-use crate::swap::{PreparedVersion, Swapped};
+use crate::swap::{Swapped, SwappedVersion};
+
+/// A version that is being swapped in, as its report has it.
+struct Waiting {
+    key: VersionKey,
+    report: Reloaded,
+    /// The version before is listed as one that failed.
+    quarantine: bool,
+    /// The state from before that version comes back.
+    restore: bool,
+}
 
 impl Host {
-    /// Puts a version in, or reports why it does not fit.
-    pub(super) fn swap(&mut self, ready: ReadyVersion) {
-        let ReadyVersion {
-            prepared,
-            ticket,
-            load,
-            quarantine,
-            restore,
-        } = ready;
-        let PreparedVersion { module, key, .. } = &prepared;
-        let (module, key) = (module.clone(), *key);
-        let from = self.registry.active(&module).map(|key| key.number);
+    /// Puts versions in together, or reports why they do not fit.
+    pub(super) fn swap(&mut self, ready: Vec<ReadyVersion>) {
+        let (mut group, mut prepared) = (Vec::new(), Vec::new());
+        for version in ready {
+            let (module, key) = (version.prepared.module.clone(), version.prepared.key);
+            let report = Reloaded {
+                ticket: version.ticket,
+                from: self.registry.active(&module).map(|key| key.number),
+                module,
+                outcome: ReloadOutcome::Rejected,
+                load_ms: version.load.as_secs_f64() * 1000.0,
+                ..Reloaded::default()
+            };
+            prepared.push(version.prepared);
+            group.push(Waiting {
+                key,
+                report,
+                quarantine: version.quarantine,
+                restore: version.restore,
+            });
+        }
         let start = Instant::now();
         let result = self
             .modules
             .swap(prepared, &mut self.world, &mut self.book, &self.registry);
-        let mut report = Reloaded {
-            ticket,
-            module: module.clone(),
-            from,
-            to: None,
-            outcome: ReloadOutcome::Rejected,
-            message: String::new(),
-            load_ms: load.as_secs_f64() * 1000.0,
-            migrate_ms: 0.0,
-            swap_ms: start.elapsed().as_secs_f64() * 1000.0,
-        };
+        let took = start.elapsed();
         match result {
-            Ok(Swapped {
-                previous,
-                retired,
-                took,
-                migration,
-                migrated,
-                misfits,
-                unheard,
-                lost_observers,
-            }) => {
-                report.migrate_ms = migration.as_secs_f64() * 1000.0;
-                report.swap_ms = took.saturating_sub(migration).as_secs_f64() * 1000.0;
-                if lost_observers > 0 {
-                    self.outbox.warn(format!(
-                        "Module '{module}': {lost_observers} observers that systems added did not \
-                         get into the world with the new types; register observers with \
-                         `m.observe`, or with `m.entity_observer` and attach them"
-                    ));
+            Ok(swapped) => self.swapped(group, swapped),
+            Err(refusal) => {
+                let names: Vec<String> = group.iter().map(|of| of.report.module.clone()).collect();
+                for Waiting {
+                    key, mut report, ..
+                } in group
+                {
+                    self.registry.reject(&report.module, key);
+                    report.message = refusal.message_for(&report.module, &names);
+                    report.swap_ms = took.as_secs_f64() * 1000.0;
+                    self.outbox.reloaded(report);
                 }
-                for misfit in misfits.into_iter().chain(unheard) {
-                    self.outbox.warn(format!("Module '{module}': {misfit}"));
-                }
-                for migrated in migrated {
-                    self.outbox.debug(migrated.to_string());
-                }
-                report.outcome = ReloadOutcome::Applied;
-                report.to = Some(key.number);
-                let _ = self.loader.send(LoaderRequest::Retire(Box::new(retired)));
-                if let (true, Some(failed)) = (quarantine, previous) {
-                    self.registry.quarantine(&module, failed);
-                }
-                self.board.clear_problems(&format!("system:{module}:"));
-                match previous {
-                    None => self
-                        .outbox
-                        .info(format!("Module '{module}' loaded (v{})", key.number)),
-                    Some(old) => self.outbox.info(format!(
-                        "Module '{module}' reloaded (v{} -> v{})",
-                        old.number, key.number
-                    )),
-                }
-                self.use_assets(&module);
-                let unread = |(_, _, assets): &(&str, VersionKey, &Arc<Vec<_>>)| !assets.is_empty();
-                let of_module = self.modules.assets().find(|(name, ..)| *name == module);
-                if previous.is_some() {
-                    // A module that was still starting starts with this version.
-                    for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
-                        *starting = key;
-                    }
-                    let mut faults = Vec::new();
-                    let world = &mut self.world;
-                    self.modules.start_again(&module, world, &mut faults);
-                    self.report(faults);
-                } else if of_module.as_ref().is_some_and(unread) {
-                    self.starting.push((module.clone(), key));
-                } else {
-                    self.start_module(&module);
-                }
-                self.last_housekeeping = Instant::now();
-                self.keep_house();
-            }
-            Err(message) => {
-                self.registry.reject(&module, key);
-                report.message = message;
             }
         }
-        if restore && report.to.is_some() {
-            return self.read_state(report);
+    }
+
+    /// What follows when versions got in.
+    fn swapped(&mut self, group: Vec<Waiting>, swapped: Swapped) {
+        let Swapped {
+            versions,
+            took,
+            migration,
+            migrated,
+            misfits,
+            unheard,
+            lost_observers,
+        } = swapped;
+        let names: Vec<&str> = group.iter().map(|of| of.report.module.as_str()).collect();
+        let names = names.join("', '");
+        if lost_observers > 0 {
+            self.outbox.warn(format!(
+                "Module '{names}': {lost_observers} observers that systems added did not \
+                 get into the world with the new types; register observers with \
+                 `m.observe`, or with `m.entity_observer` and attach them"
+            ));
         }
-        self.outbox.reloaded(report);
+        for misfit in misfits.into_iter().chain(unheard) {
+            self.outbox.warn(format!("Module '{names}': {misfit}"));
+        }
+        for migrated in migrated {
+            self.outbox.debug(migrated.to_string());
+        }
+        for (waiting, version) in group.iter().zip(versions) {
+            self.version_is_in(version, waiting.quarantine);
+        }
+        self.last_housekeeping = Instant::now();
+        self.keep_house();
+        for waiting in group {
+            let report = Reloaded {
+                outcome: ReloadOutcome::Applied,
+                to: Some(waiting.key.number),
+                frame: Some(self.frame),
+                migrate_ms: migration.as_secs_f64() * 1000.0,
+                swap_ms: took.saturating_sub(migration).as_secs_f64() * 1000.0,
+                ..waiting.report
+            };
+            if waiting.restore {
+                self.read_state(report);
+            } else {
+                self.outbox.reloaded(report);
+            }
+        }
+    }
+
+    /// What follows for one of them.
+    fn version_is_in(&mut self, version: SwappedVersion, quarantine: bool) {
+        let SwappedVersion {
+            module,
+            key,
+            previous,
+            retired,
+        } = version;
+        let _ = self.loader.send(LoaderRequest::Retire(Box::new(retired)));
+        if let (true, Some(failed)) = (quarantine, previous) {
+            self.registry.quarantine(&module, failed);
+        }
+        self.board.clear_problems(&format!("system:{module}:"));
+        match previous {
+            None => self
+                .outbox
+                .info(format!("Module '{module}' loaded (v{})", key.number)),
+            Some(old) => self.outbox.info(format!(
+                "Module '{module}' reloaded (v{} -> v{})",
+                old.number, key.number
+            )),
+        }
+        self.use_assets(&module);
+        let unread = |(_, _, assets): &(&str, VersionKey, &Arc<Vec<_>>)| !assets.is_empty();
+        let of_module = self.modules.assets().find(|(name, ..)| *name == module);
+        if previous.is_some() {
+            // A module that was still starting starts with this version.
+            for (_, starting) in self.starting.iter_mut().filter(|(n, _)| *n == module) {
+                *starting = key;
+            }
+            let mut faults = Vec::new();
+            let world = &mut self.world;
+            self.modules.start_again(&module, world, &mut faults);
+            self.report(faults);
+        } else if of_module.as_ref().is_some_and(unread) {
+            self.starting.push((module.clone(), key));
+        } else {
+            self.start_module(&module);
+        }
     }
 
     fn use_assets(&self, module: &str) {

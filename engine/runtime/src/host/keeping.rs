@@ -84,11 +84,12 @@ const CAPTURES: usize = 2;
 const LONGEST_WRITE: Duration = Duration::from_millis(250);
 
 impl Host {
-    /// Whether the version that waits may get in: the checkpoint that was made for it is on
-    /// the disk, so that nothing is lost should it crash at once. A slow disk does not keep it
-    /// out for long.
+    /// Whether the versions that wait may get in: the checkpoint that was made for them is on
+    /// the disk, so that nothing is lost should one crash at once. A slow disk does not keep
+    /// them out for long.
     pub(super) fn may_swap(&self) -> bool {
-        let (Some(ready), Some(checkpoints)) = (&self.next_version, &self.checkpoints) else {
+        let (Some(ready), Some(checkpoints)) = (self.next_versions.first(), &self.checkpoints)
+        else {
             return true;
         };
         let key = ready.prepared.key;
@@ -141,8 +142,8 @@ impl Host {
     }
 
     /// Captures the world for the checkpoint thread; `false` if there is nothing to keep yet
-    /// or the thread is behind.
-    pub(super) fn checkpoint(&mut self, reason: Reason, before: Option<u32>) -> bool {
+    /// or the thread is behind. `before` are the versions that are about to get in.
+    pub(super) fn checkpoint(&mut self, reason: Reason, before: Vec<u32>) -> bool {
         if self.frame == 0 || self.is_resuming() {
             return false;
         }

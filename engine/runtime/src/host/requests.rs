@@ -8,8 +8,8 @@ use super::Host;
 use crate::assets::AssetRequest;
 use crate::backend::Artifact;
 use crate::convert;
-use crate::link::{FromHost, ToHost};
-use crate::loader::{LoadOptions, LoaderRequest};
+use crate::link::{FromHost, LoadRequest, ToHost};
+use crate::loader::{Load, LoadOptions, LoaderRequest};
 use crate::registry::EnteredCall;
 
 /// Longest result of a call, in bytes of JSON. A message on the wire has room for more.
@@ -18,30 +18,15 @@ const LONGEST_RESULT: usize = MAX_FRAME / 2;
 impl Host {
     pub(super) fn handle(&mut self, message: ToHost) {
         match message {
-            ToHost::Load {
-                ticket,
-                module,
-                artifact,
-                hash,
-                force,
-                quarantine,
-                restore,
-            } => {
-                let artifact = Artifact {
-                    path: artifact,
-                    hash: Some(hash),
-                };
-                let request = LoaderRequest::Load {
-                    ticket: Some(ticket),
-                    module,
-                    artifact,
-                    options: LoadOptions {
-                        force,
-                        quarantine,
-                        restore,
-                    },
-                };
-                let _ = self.loader.send(request);
+            ToHost::Load(loads) => {
+                let loads = loads.into_iter().map(Load::from).collect();
+                let _ = self.loader.send(LoaderRequest::Load(loads));
+            }
+            ToHost::Building(is_building) => {
+                let _ = self.loader.send(LoaderRequest::Building(is_building));
+            }
+            ToHost::Leave { module, hash } => {
+                let _ = self.loader.send(LoaderRequest::Leave(module, hash));
             }
             ToHost::Call {
                 id,
@@ -118,6 +103,33 @@ impl Host {
                     self.outbox.deliver(answer(Err(message)));
                 }
             }
+        }
+    }
+}
+
+impl From<LoadRequest> for Load {
+    fn from(request: LoadRequest) -> Self {
+        let LoadRequest {
+            ticket,
+            module,
+            artifact,
+            hash,
+            force,
+            quarantine,
+            restore,
+        } = request;
+        Self {
+            ticket: Some(ticket),
+            module,
+            artifact: Artifact {
+                path: artifact,
+                hash: Some(hash),
+            },
+            options: LoadOptions {
+                force,
+                quarantine,
+                restore,
+            },
         }
     }
 }

@@ -10,7 +10,7 @@ use inspector_protocol::status::{ReloadOutcome, Severity, VersionState};
 use inspector_protocol::viewport::ViewportFrame;
 
 use super::*;
-use crate::link::Snapshot;
+use crate::link::{LoadRequest, Snapshot};
 use crate::testing::{Build, CodeLog, FakeBackend, wait_until};
 
 #[derive(Component, Reflect, Default)]
@@ -223,7 +223,7 @@ impl Running {
     }
 
     fn load(&self, name: &str) -> Reloaded {
-        self.send(ToHost::Load {
+        self.send(ToHost::Load(vec![LoadRequest {
             ticket: 77,
             module: "game".into(),
             artifact: name.into(),
@@ -231,7 +231,7 @@ impl Running {
             force: false,
             quarantine: false,
             restore: false,
-        });
+        }]));
         self.wait_for("end of the reload", |message| match message {
             FromHost::Reloaded(report) if report.ticket == Some(77) => Some(report),
             _ => None,
@@ -662,7 +662,7 @@ fn a_panic_of_a_young_version_is_reported_as_its_failure() {
     assert_eq!(version, 2);
     assert!(message.contains("out of cheese"), "{message}");
     // The supervisor has the one before loaded again.
-    host.send(ToHost::Load {
+    host.send(ToHost::Load(vec![LoadRequest {
         ticket: 78,
         module: "game".into(),
         artifact: "one".into(),
@@ -670,7 +670,7 @@ fn a_panic_of_a_young_version_is_reported_as_its_failure() {
         force: true,
         quarantine: true,
         restore: false,
-    });
+    }]));
     let status = host.wait_for_snapshot("quarantine", |snapshot| {
         snapshot.modules[0].active == Some(3)
             && snapshot.modules[0].versions[1].state == VersionState::Quarantined
@@ -772,7 +772,7 @@ fn a_rollback_can_bring_the_state_back_too() {
     // The checkpoint is some frames older than what version 1 left: it had to be written first.
     host.call("set_frames", &["100000"]).unwrap();
     assert_eq!(frames(), 100_000);
-    host.send(ToHost::Load {
+    host.send(ToHost::Load(vec![LoadRequest {
         ticket: 80,
         module: "game".into(),
         artifact: "one".into(),
@@ -780,7 +780,7 @@ fn a_rollback_can_bring_the_state_back_too() {
         force: true,
         quarantine: false,
         restore: true,
-    });
+    }]));
     let report = host.wait_for("the rollback", |message| match message {
         FromHost::Reloaded(report) if report.ticket == Some(80) => Some(report),
         _ => None,

@@ -37,7 +37,7 @@ where
 #[test]
 fn messages_to_the_host_arrive_as_they_were_sent() {
     check(&[
-        ToHost::Load {
+        ToHost::Load(vec![LoadRequest {
             ticket: u64::MAX,
             module: "game_logic".into(),
             artifact: "/a b/libgäme.so".into(),
@@ -45,7 +45,7 @@ fn messages_to_the_host_arrive_as_they_were_sent() {
             force: true,
             quarantine: true,
             restore: false,
-        },
+        }]),
         ToHost::Call {
             id: 7,
             module: "game_logic".into(),
@@ -123,6 +123,7 @@ fn messages_from_the_host_arrive_as_they_were_sent() {
             message: "a\nb".into(),
         },
         FromHost::Reloaded(Reloaded {
+            frame: Some(1 << 40),
             ticket: Some(0),
             module: "a".into(),
             from: Some(1),

@@ -55,6 +55,18 @@ fn system_panics(m: &mut ModuleBuilder) {
         .systems(Update, |_: Query<&mut Health>, _: Query<&mut Health>| {});
 }
 
+fn load(module: &str, name: &str, force: bool) -> Load {
+    Load {
+        ticket: Some(1),
+        module: module.to_owned(),
+        artifact: artifact(name),
+        options: LoadOptions {
+            force,
+            ..LoadOptions::default()
+        },
+    }
+}
+
 /// A loader without its thread, and the frame thread's side of it.
 struct Rig {
     loader: Loader,
@@ -62,7 +74,7 @@ struct Rig {
     registry: Arc<Registry>,
     requests: Receiver<LoaderRequest>,
     to_loader: Sender<LoaderRequest>,
-    ready: Receiver<ReadyVersion>,
+    ready: Receiver<Vec<ReadyVersion>>,
     from_host: Receiver<FromHost>,
     outbox: Outbox,
     drain: Drain,
@@ -91,6 +103,8 @@ impl Rig {
             type_images: Vec::new(),
             kept_types: HashMap::new(),
             linted: HashSet::new(),
+            is_building: false,
+            left: HashMap::new(),
         };
         let mut world = World::new();
         state::declare_engine_types(&mut world);
@@ -112,15 +126,7 @@ impl Rig {
 
     /// Loads and swaps; `Ok` with the number of the version before.
     fn load(&mut self, name: &str, force: bool) -> Result<Option<u32>, (ReloadOutcome, String)> {
-        self.loader.load(
-            Some(1),
-            "game",
-            &artifact(name),
-            LoadOptions {
-                force,
-                ..LoadOptions::default()
-            },
-        );
+        self.loader.load(&[load("game", name, force)]);
         self.loader.look_at_closed();
         self.swap_ready()
     }
@@ -131,21 +137,23 @@ impl Rig {
             assert!(report.to.is_none());
             return Err((report.outcome, report.message));
         };
-        let key = ready.prepared.key;
         let (world, book) = (&mut self.world, &mut self.book);
-        match self
-            .modules
-            .swap(ready.prepared, world, book, &self.registry)
-        {
-            Ok(Swapped {
-                previous, retired, ..
-            }) => {
-                drop_guarded(&mut vec![retired]);
+        let prepared: Vec<_> = ready.into_iter().map(|ready| ready.prepared).collect();
+        let key = prepared[0].key;
+        match self.modules.swap(prepared, world, book, &self.registry) {
+            Ok(Swapped { versions, .. }) => {
+                let previous = versions[0].previous;
+                drop_guarded(
+                    &mut versions
+                        .into_iter()
+                        .map(|version| version.retired)
+                        .collect(),
+                );
                 Ok(previous.map(|key| key.number))
             }
-            Err(message) => {
+            Err(refusal) => {
                 self.registry.reject("game", key);
-                Err((ReloadOutcome::Rejected, message))
+                Err((ReloadOutcome::Rejected, refusal.message))
             }
         }
     }
@@ -287,17 +295,9 @@ fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
     let mut rig = Rig::new(FakeBackend::new(&[("refused", refused), ("good", good)]));
     assert!(rig.load("refused", false).is_err());
     for _ in 0..2 {
-        rig.loader.load(
-            Some(1),
-            "game",
-            &artifact("good"),
-            LoadOptions {
-                force: true,
-                ..LoadOptions::default()
-            },
-        );
+        rig.loader.load(&[load("game", "good", true)]);
         let ready = rig.ready.try_recv().unwrap();
-        assert_eq!(ready.prepared.kept.len(), 1);
+        assert_eq!(ready[0].prepared.kept.len(), 1);
     }
     assert_eq!(rig.loader.type_images.len(), 1);
 }
@@ -476,8 +476,7 @@ fn what_cannot_be_loaded_is_answered_and_leaves_no_trace() {
         Refused,
         "it panicked while its systems were checked",
     );
-    rig.loader
-        .load(None, "nobody", &artifact("one"), LoadOptions::default());
+    rig.loader.load(&[load("nobody", "one", false)]);
     let reports = rig.reports();
     assert_eq!(
         reports[0].message,
@@ -494,9 +493,62 @@ fn the_same_content_is_loaded_again_only_by_force() {
         ReloadOutcome::Unchanged
     );
     assert_eq!(rig.load("one", true), Ok(Some(1)));
-    rig.loader
-        .load(None, "game", &artifact("one"), LoadOptions::default());
+    rig.loader.load(&[Load {
+        ticket: None,
+        ..load("game", "one", false)
+    }]);
     assert!(rig.reports().is_empty(), "nobody asked, nobody is told");
+}
+
+#[test]
+fn versions_that_are_loaded_together_get_in_together_or_not_at_all() {
+    let mut rig = rig();
+    rig.registry.add_module("other", "fake");
+    rig.loader.modules.push(("other".to_owned(), 0));
+    let outcomes = |reports: Vec<Reloaded>| -> Vec<(String, ReloadOutcome, String)> {
+        let reports = reports.into_iter();
+        let outcome = |report: Reloaded| (report.module, report.outcome, report.message);
+        reports.map(outcome).collect()
+    };
+    // Whichever of them is at fault, both are told, once each.
+    for (first, second, culprit, how) in [
+        ("one", "panics", "other", ReloadOutcome::Rejected),
+        ("unusable", "one", "game", ReloadOutcome::LoadError),
+    ] {
+        let group = [load("game", first, false), load("other", second, false)];
+        rig.loader.load(&group);
+        assert!(rig.ready.try_recv().is_err(), "{culprit}");
+        let told = outcomes(rig.reports());
+        assert_eq!(told.len(), 2, "{told:#?}");
+        for (module, outcome, message) in told {
+            if module == culprit {
+                assert_eq!(outcome, how);
+                assert!(
+                    message.ends_with("; `game` and `other` keep running"),
+                    "{message}"
+                );
+            } else {
+                let words = format!("`{culprit}` was refused, so `game` and `other` keep running");
+                assert_eq!(outcome, ReloadOutcome::Rejected);
+                assert!(message.starts_with(&words), "{message}");
+            }
+        }
+        let is_active = |name: &str| rig.registry.active(name).is_some();
+        assert!(!is_active("game") && !is_active("other"));
+    }
+    // One that runs already does not keep the other out.
+    rig.load("one", false).unwrap();
+    rig.loader
+        .load(&[load("game", "one", false), load("other", "two", false)]);
+    let told = outcomes(rig.reports());
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(
+        (told[0].0.as_str(), told[0].1),
+        ("game", ReloadOutcome::Unchanged)
+    );
+    let ready = rig.ready.try_recv().unwrap();
+    assert_eq!(ready.len(), 1);
+    assert_eq!(ready[0].prepared.module, "other");
 }
 
 #[test]

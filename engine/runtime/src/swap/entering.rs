@@ -1,5 +1,5 @@
-//! A version on its way in: its own code runs for the first time, in the world as it is
-//! or in a new one, and whatever it did is undone if it fails.
+//! Versions on their way in: their own code runs for the first time, in the world as it is
+//! or in a new one, and whatever it did is undone if one of them fails.
 
 use std::any::TypeId;
 use std::cell::RefCell;
@@ -28,7 +28,7 @@ use engine_api::state::{StateKind, StateType};
 use engine_api::system::SystemConfig;
 use engine_api::viewport::Viewport;
 
-use super::{ActiveModule, sort_description};
+use super::{ActiveModule, GroupTypes, Refusal, sort_description};
 use crate::call::{self, CallId};
 use crate::component_hooks::VersionHooks;
 use crate::limbo::Limbo;
@@ -50,32 +50,38 @@ pub(super) type Offer = (Vec<(Stage, SystemConfig)>, Vec<ObserverRegistration>);
 pub(super) struct Runnable {
     pub(super) systems: VersionSystems,
     pub(super) observers: Vec<(Entity, Arc<ObserverGate>)>,
-    /// Types by index whose resources were made for it.
-    initialized: Vec<usize>,
 }
 
 /// A version that is about to become active.
-pub(super) struct Entering<'a> {
+pub(super) struct Member<'a> {
     pub(super) module: &'a str,
     pub(super) key: VersionKey,
-    pub(super) types: Vec<(StateType, KeptType)>,
-    pub(super) changes: Vec<Change>,
-    pub(super) keeps: Vec<KeepRegistration>,
-    pub(super) component_hooks: VersionHooks,
+    /// The types that it brings, by their index among those of all.
+    pub(super) own: &'a [usize],
+    pub(super) keeps: &'a [KeepRegistration],
+    pub(super) component_hooks: &'a VersionHooks,
     pub(super) hooks: &'a Hooks,
-    pub(super) migrations: &'a [MigrationRegistration],
     /// Number of the version before.
     pub(super) previous: Option<u32>,
     /// What the version before handed over.
     pub(super) unloaded: Option<Unloaded>,
+}
+
+/// Versions that are about to become active together.
+pub(super) struct Entering<'a> {
+    pub(super) members: Vec<Member<'a>>,
+    pub(super) types: &'a GroupTypes,
+    pub(super) changes: &'a [Change],
+    pub(super) migrations: Vec<MigrationRegistration>,
     pub(super) faults: FaultQueue,
 }
 
 /// What came of a rebuild.
 pub(super) struct Rebuild {
-    pub(super) runnable: Runnable,
-    /// What the other active modules are now, in their order; `None` for the module that
-    /// is replaced.
+    /// The versions, in their order.
+    pub(super) runnables: Vec<Runnable>,
+    /// What the other active modules are now, in their order; `None` for the modules that
+    /// are replaced.
     pub(super) others: Vec<Option<Runnable>>,
     pub(super) took: Duration,
     pub(super) reports: Vec<MigrationReport>,
@@ -85,20 +91,28 @@ pub(super) struct Rebuild {
     pub(super) lost_observers: usize,
 }
 
+/// Versions in a world.
+#[derive(Default)]
+struct Entered {
+    runnables: Vec<Runnable>,
+    /// Types by index whose resources were made for them.
+    initialized: Vec<usize>,
+}
+
 /// All modules, prepared for a new world.
 struct Prepared {
-    runnable: Runnable,
+    runnables: Vec<Runnable>,
     others: Vec<Option<Runnable>>,
-    /// How many components that world knew before.
-    known: usize,
+    /// How many components that world knew before each version.
+    known: Vec<usize>,
     returned: Returned,
 }
 
 impl Rebuild {
     /// The world stayed the one it was.
-    fn none(runnable: Runnable, returned: Returned) -> Self {
+    fn none(runnables: Vec<Runnable>, returned: Returned) -> Self {
         Self {
-            runnable,
+            runnables,
             others: Vec::new(),
             took: Duration::ZERO,
             reports: returned.reports,
@@ -108,282 +122,29 @@ impl Rebuild {
     }
 }
 
-impl Entering<'_> {
-    /// Prepares the version in the running world.
-    pub(super) fn prepare_in_place(
-        &self,
-        offer: Offer,
-        modules: &[ActiveModule],
-        world: &mut World,
-        book: &mut StateBook,
-    ) -> Result<Rebuild, String> {
-        let declared = panic::guard(|| {
-            for (_, kept) in &self.types {
-                (kept.declare)(world);
-            }
-        });
-        declared.map_err(|report| {
-            format!(
-                "it panicked while its types were declared: {}",
-                report.summary()
-            )
-        })?;
-        let known = world.components().num_registered();
-        let hooks_before = world.get_resource::<HookTable>().cloned();
-        self.put_hooks(modules, world, book);
-        let made = self.enter(offer, world);
-        book.attribute(world, known, self.module, self.key);
-        if made.is_err() {
-            world.insert_resource(hooks_before.unwrap_or_default());
-            book.adopt_declared(world, self.module, &self.types, &self.changes);
-        }
-        let runnable = made?;
-        let mut returned = self.take_back(&runnable, world, &book.limbo);
-        book.limbo.apply(std::mem::take(&mut returned.limbo));
-        Ok(Rebuild::none(runnable, returned))
-    }
-
-    /// Values of the version's types that were in limbo as a whole go into its world.
-    fn take_back(&self, runnable: &Runnable, world: &mut World, limbo: &Limbo) -> Returned {
-        let _call = call::enter(Part::Values.of(self.key.id));
-        take_back(&self.types, &runnable.initialized, world, limbo)
-    }
-
-    /// Carries the world over into a new one that has the version's types, and prepares
-    /// all modules there.
-    pub(super) fn rebuild(
-        &self,
-        offer: Offer,
-        modules: &[ActiveModule],
-        world: &mut World,
-        book: &mut StateBook,
-    ) -> Result<Rebuild, String> {
-        let start = Instant::now();
-        let empty_limbo = Limbo::default();
-        let migrations = self.migrations(world, book)?;
-        let copies = self.copies(world, book, &empty_limbo);
-        let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
-        if let Some(key) = world.components().get_id(TypeId::of::<KeepKey>()) {
-            // The new world may change them.
-            treatments.insert(key, Treatment::cloning::<KeepKey>());
-        }
-        if self.may_fail_late() {
-            engine_copies(world, &mut treatments);
-        }
-        for ((new, _), change) in self.types.iter().zip(&self.changes) {
-            if let Change::Moved(key) = change
-                && let Some((component, _)) = book.old_side(world, key)
-            {
-                let to = Some(new.stored);
-                treatments.insert(component, Treatment::Move { to });
-            }
-        }
-        for (component, to, migration) in copies.iter().chain(&migrations) {
-            let (to, make) = (*to, make_column(migration));
-            treatments.insert(*component, Treatment::Convert { to, make });
-        }
-        let plan = RebuildPlan {
-            declare: book.declarations(&self.types, &self.changes),
-            treatments,
-        };
-        let rebuilt = {
-            let _call = call::enter(Part::Values.of(self.key.id));
-            // SAFETY: types that move have the same layout by their schemas; conversions
-            // are migrations of these very types; nothing runs in between but the
-            // preparation of systems, and hooks, for which values that own something are
-            // copied.
-            unsafe { Rebuilt::begin(world, plan) }
-        };
-        let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
-        let took = start.elapsed();
-        let prepared = self.prepare_all(offer, modules, book, &mut rebuilt);
-        let Prepared {
-            runnable,
-            others,
-            known,
-            returned,
-        } = match prepared {
-            Ok(prepared) => prepared,
-            Err(message) => {
-                let _ = rebuilt.roll_back(world);
-                return Err(message);
-            }
-        };
-        let registered: usize = modules.iter().map(|active| active.observers.len()).sum();
-        let lost_observers = rebuilt.observers().len().saturating_sub(registered);
-        remove_bare_observers(&mut rebuilt);
-        let done = migrations
-            .into_iter()
-            .map(|(_, _, migration)| migration.into_inner().into_changes());
-        let (limbo, mut reports): (Vec<_>, Vec<_>) = done.unzip();
-        reports.extend(returned.reports);
-        for changes in limbo.into_iter().chain([returned.limbo]) {
-            book.limbo.apply(changes);
-        }
-        if !book.limbo.is_empty() {
-            let world = rebuilt.world();
-            // What belongs to no entity is kept under the placeholder.
-            book.limbo
-                .sweep(|entity| entity == Entity::PLACEHOLDER || world.entities().contains(entity));
-        }
-        book.renumber(|old| rebuilt.new_id(old));
-        book.attribute(rebuilt.world(), known, self.module, self.key);
-        // Old values are dropped by the code that made them, which may panic; they are gone
-        // all the same.
-        let _ = rebuilt.commit(world);
-        Ok(Rebuild {
-            runnable,
-            others,
-            took,
-            reports,
-            misfits: returned.misfits,
-            lost_observers,
-        })
-    }
-
-    /// What is left of a version that is in.
-    pub(super) fn into_parts(self) -> (Vec<(StateType, KeptType)>, Vec<Change>, VersionHooks) {
-        (self.types, self.changes, self.component_hooks)
-    }
-
+impl Member<'_> {
     /// Whether code of the version runs in the new world and may then refuse.
-    fn may_fail_late(&self) -> bool {
+    pub(super) fn may_fail_late(&self) -> bool {
         self.hooks.on_load.is_some() || self.hooks.after_reload.is_some()
     }
 
-    /// Migrations of the types that changed.
-    fn migrations<'b>(
-        &self,
-        world: &World,
-        book: &'b StateBook,
-    ) -> Result<Vec<Conversion<'b>>, String> {
-        let mut migrations = Vec::new();
-        for ((new, _), change) in self.types.iter().zip(&self.changes) {
-            let Change::Changed(key) = change else {
-                continue;
-            };
-            let (Some((component, old)), Some(side)) = (book.old_side(world, key), Side::of(new))
-            else {
-                continue;
-            };
-            let _call = call::enter(Part::Values.of(self.key.id));
-            let made = panic::guard(|| {
-                Migration::new(old, side, new.stored, self.migrations, &book.limbo)
-            });
-            let made = made.map_err(|report| {
-                format!(
-                    "it panicked while the default value of `{}` was made: {}",
-                    new.schema.path,
-                    report.summary()
-                )
-            })??;
-            migrations.push((component, new.stored, RefCell::new(made)));
-        }
-        Ok(migrations)
+    fn call(&self, part: Part) -> CallId {
+        part.of(self.key.id)
     }
 
-    /// Copies of values that own something, where hooks may change them and fail after
-    /// that: the old world has to keep its own.
-    fn copies<'l>(&self, world: &World, book: &StateBook, limbo: &'l Limbo) -> Vec<Conversion<'l>> {
-        if !self.may_fail_late() {
-            return Vec::new();
-        }
-        let staying = book.owning(world, &self.changes).into_iter();
-        let staying = staying.filter_map(|(component, side)| {
-            let stored = world.components().get_info(component)?.type_id()?;
-            Some((component, stored, side.clone(), side))
-        });
-        let moving = self.types.iter().zip(&self.changes);
-        let moving = moving.filter_map(|((new, _), change)| {
-            let Change::Moved(key) = change else {
-                return None;
-            };
-            let (component, old) = book.old_side(world, key)?;
-            let side = Side::of(new).filter(|_| is_copied(&old.schema))?;
-            Some((component, new.stored, old, side))
-        });
-        let copy = |(component, stored, old, new)| {
-            let copy = Migration::by_rules(old, new, limbo);
-            (component, stored, RefCell::new(copy))
-        };
-        staying.chain(moving).map(copy).collect()
-    }
-
-    /// Prepares this version and the other modules for the new world.
-    fn prepare_all(
-        &self,
-        offer: Offer,
-        modules: &[ActiveModule],
-        book: &StateBook,
-        rebuilt: &mut Rebuilt,
-    ) -> Result<Prepared, String> {
-        let world = rebuilt.world();
-        let known = world.components().num_registered();
-        self.rename_queues(world);
-        self.put_hooks(modules, world, book);
-        let runnable = self.enter(offer, world)?;
-        let mut others = Vec::new();
-        for active in modules {
-            if active.name == self.module {
-                others.push(None);
-                continue;
-            }
-            let again = again(active, world, &self.faults).map_err(|message| {
-                format!(
-                    "module `{}` could not be carried over into the rebuilt world: {message}",
-                    active.name
-                )
-            })?;
-            others.push(Some(again));
-        }
-        let returned = self.take_back(&runnable, world, &book.limbo);
-        self.run_hooks(world)?;
-        Ok(Prepared {
-            runnable,
-            others,
-            known,
-            returned,
-        })
-    }
-
-    /// Puts the hooks of all active versions, with this one in the place of the one before,
-    /// behind the gates of a world.
-    fn put_hooks(&self, modules: &[ActiveModule], world: &mut World, book: &StateBook) {
-        let mut table = book.declared_hooks(world);
-        for (state, kept) in &self.types {
-            if let Some(component) = world.components().get_id(state.stored) {
-                table.set(component, kept.hooks, None);
-            }
-        }
-        let others = modules.iter().filter(|active| active.name != self.module);
-        for active in others {
-            active.component_hooks.put(world, &mut table);
-        }
-        self.component_hooks.put(world, &mut table);
-        world.insert_resource(table);
-    }
-
-    /// Readers of a message type that has got another name go on where they were.
-    fn rename_queues(&self, world: &mut World) {
-        for ((new, _), change) in self.types.iter().zip(&self.changes) {
-            if let Change::Moved((StateKind::Message, old))
-            | Change::Changed((StateKind::Message, old)) = change
-                && *old != new.schema.path
-            {
-                message::rename(world, old, &new.schema.path);
-            }
-        }
+    fn refusal(&self, message: impl Into<String>) -> Refusal {
+        Refusal::of(self.module, message)
     }
 
     /// Runs `on_load` and `after_reload`. What they did to the new world goes with it if one
     /// fails.
-    fn run_hooks(&self, world: &mut World) -> Result<(), String> {
+    fn run_hooks(&self, world: &mut World) -> Result<(), Refusal> {
         let run = |part: Part, hook: &mut dyn FnMut() -> Result<(), String>| {
-            let _call = call::enter(part.of(self.key.id));
+            let _call = call::enter(self.call(part));
             panic::guard(hook)
                 .map_err(|report| report.summary())
                 .and_then(|result| result)
-                .map_err(|error| format!("its `{}` failed: {error}", part.name()))
+                .map_err(|error| self.refusal(format!("its `{}` failed: {error}", part.name())))
         };
         if let Some(on_load) = &self.hooks.on_load {
             run(Part::OnLoad, &mut || {
@@ -405,36 +166,358 @@ impl Entering<'_> {
         }
         Ok(())
     }
+}
 
-    /// Runs the version's own code for the first time: makes its types known and the
-    /// resources that are missing, prepares its systems and observers. What it did is
-    /// undone if it panics.
-    fn enter(&self, offer: Offer, world: &mut World) -> Result<Runnable, String> {
+impl Entering<'_> {
+    /// Prepares the versions in the running world.
+    pub(super) fn prepare_in_place(
+        &self,
+        offers: Vec<Offer>,
+        modules: &[ActiveModule],
+        world: &mut World,
+        book: &mut StateBook,
+    ) -> Result<Rebuild, Refusal> {
+        let declared = panic::guard(|| {
+            for (_, kept) in &self.types.types {
+                (kept.declare)(world);
+            }
+        });
+        declared.map_err(|report| {
+            format!(
+                "it panicked while its types were declared: {}",
+                report.summary()
+            )
+        })?;
+        let hooks_before = world.get_resource::<HookTable>().cloned();
+        self.put_hooks(modules, world, book);
+        let mut known = Vec::new();
+        let made = self.enter(offers, world, &mut known);
+        self.attribute(world, &known, book);
+        if made.is_err() {
+            world.insert_resource(hooks_before.unwrap_or_default());
+            let GroupTypes {
+                types, registered, ..
+            } = self.types;
+            book.adopt_declared(world, registered, types, self.changes);
+        }
+        let Entered {
+            runnables,
+            initialized,
+        } = made?;
+        let mut returned = self.take_back(&initialized, world, &book.limbo);
+        book.limbo.apply(std::mem::take(&mut returned.limbo));
+        Ok(Rebuild::none(runnables, returned))
+    }
+
+    /// Records which version brought the components that a world has learnt: it knew as many
+    /// as `known` says before each of them.
+    fn attribute(&self, world: &World, known: &[usize], book: &mut StateBook) {
+        // The last one first: what is attributed stays.
+        for (member, known) in self.members.iter().zip(known).rev() {
+            book.attribute(world, *known, member.module, member.key);
+        }
+    }
+
+    /// Values of the versions' types that were in limbo as a whole go into their world.
+    fn take_back(&self, initialized: &[usize], world: &mut World, limbo: &Limbo) -> Returned {
+        let _call = self
+            .members
+            .first()
+            .map(|first| call::enter(first.call(Part::Values)));
+        take_back(&self.types.types, initialized, world, limbo)
+    }
+
+    /// The version that brought a type.
+    fn owner(&self, index: usize) -> Option<&Member<'_>> {
+        self.members
+            .iter()
+            .find(|member| member.own.contains(&index))
+    }
+
+    /// Carries the world over into a new one that has the versions' types, and prepares
+    /// all modules there.
+    pub(super) fn rebuild(
+        &self,
+        offers: Vec<Offer>,
+        modules: &[ActiveModule],
+        world: &mut World,
+        book: &mut StateBook,
+    ) -> Result<Rebuild, Refusal> {
+        let start = Instant::now();
+        let empty_limbo = Limbo::default();
+        let migrations = self.migrations(world, book)?;
+        let copies = self.copies(world, book, &empty_limbo);
+        let mut treatments: HashMap<ComponentId, Treatment> = HashMap::new();
+        if let Some(key) = world.components().get_id(TypeId::of::<KeepKey>()) {
+            // The new world may change them.
+            treatments.insert(key, Treatment::cloning::<KeepKey>());
+        }
+        if self.may_fail_late() {
+            engine_copies(world, &mut treatments);
+        }
+        for ((new, _), change) in self.types.types.iter().zip(self.changes) {
+            if let Change::Moved(key) = change
+                && let Some((component, _)) = book.old_side(world, key)
+            {
+                let to = Some(new.stored);
+                treatments.insert(component, Treatment::Move { to });
+            }
+        }
+        for (component, to, migration) in copies.iter().chain(&migrations) {
+            let (to, make) = (*to, make_column(migration));
+            treatments.insert(*component, Treatment::Convert { to, make });
+        }
+        let plan = RebuildPlan {
+            declare: book.declarations(&self.types.types, self.changes),
+            treatments,
+        };
+        let rebuilt = {
+            let _call = self
+                .members
+                .first()
+                .map(|first| call::enter(first.call(Part::Values)));
+            // SAFETY: types that move have the same layout by their schemas; conversions
+            // are migrations of these very types; nothing runs in between but the
+            // preparation of systems, and hooks, for which values that own something are
+            // copied.
+            unsafe { Rebuilt::begin(world, plan) }
+        };
+        let mut rebuilt = rebuilt.map_err(|error| explain(&error, world, book))?;
+        let took = start.elapsed();
+        let prepared = self.prepare_all(offers, modules, book, &mut rebuilt);
+        let Prepared {
+            runnables,
+            others,
+            known,
+            returned,
+        } = match prepared {
+            Ok(prepared) => prepared,
+            Err(refusal) => {
+                let _ = rebuilt.roll_back(world);
+                return Err(refusal);
+            }
+        };
+        let registered: usize = modules.iter().map(|active| active.observers.len()).sum();
+        let lost_observers = rebuilt.observers().len().saturating_sub(registered);
+        remove_bare_observers(&mut rebuilt);
+        let done = migrations
+            .into_iter()
+            .map(|(_, _, migration)| migration.into_inner().into_changes());
+        let (limbo, mut reports): (Vec<_>, Vec<_>) = done.unzip();
+        reports.extend(returned.reports);
+        for changes in limbo.into_iter().chain([returned.limbo]) {
+            book.limbo.apply(changes);
+        }
+        if !book.limbo.is_empty() {
+            let world = rebuilt.world();
+            // What belongs to no entity is kept under the placeholder.
+            book.limbo
+                .sweep(|entity| entity == Entity::PLACEHOLDER || world.entities().contains(entity));
+        }
+        book.renumber(|old| rebuilt.new_id(old));
+        self.attribute(rebuilt.world(), &known, book);
+        // Old values are dropped by the code that made them, which may panic; they are gone
+        // all the same.
+        let _ = rebuilt.commit(world);
+        Ok(Rebuild {
+            runnables,
+            others,
+            took,
+            reports,
+            misfits: returned.misfits,
+            lost_observers,
+        })
+    }
+
+    fn may_fail_late(&self) -> bool {
+        self.members.iter().any(Member::may_fail_late)
+    }
+
+    /// Migrations of the types that changed.
+    fn migrations<'b>(
+        &self,
+        world: &World,
+        book: &'b StateBook,
+    ) -> Result<Vec<Conversion<'b>>, Refusal> {
+        let mut migrations = Vec::new();
+        for (index, ((new, _), change)) in self.types.types.iter().zip(self.changes).enumerate() {
+            let Change::Changed(key) = change else {
+                continue;
+            };
+            let (Some((component, old)), Some(side)) = (book.old_side(world, key), Side::of(new))
+            else {
+                continue;
+            };
+            let owner = self.owner(index);
+            let refusal = |message| match owner {
+                Some(owner) => owner.refusal(message),
+                None => Refusal::from(message),
+            };
+            let _call = owner.map(|owner| call::enter(owner.call(Part::Values)));
+            let made = panic::guard(|| {
+                Migration::new(old, side, new.stored, &self.migrations, &book.limbo)
+            });
+            let made = made.map_err(|report| {
+                refusal(format!(
+                    "it panicked while the default value of `{}` was made: {}",
+                    new.schema.path,
+                    report.summary()
+                ))
+            })?;
+            let made = made.map_err(refusal)?;
+            migrations.push((component, new.stored, RefCell::new(made)));
+        }
+        Ok(migrations)
+    }
+
+    /// Copies of values that own something, where hooks may change them and fail after
+    /// that: the old world has to keep its own.
+    fn copies<'l>(&self, world: &World, book: &StateBook, limbo: &'l Limbo) -> Vec<Conversion<'l>> {
+        if !self.may_fail_late() {
+            return Vec::new();
+        }
+        let staying = book.owning(world, self.changes).into_iter();
+        let staying = staying.filter_map(|(component, side)| {
+            let stored = world.components().get_info(component)?.type_id()?;
+            Some((component, stored, side.clone(), side))
+        });
+        let moving = self.types.types.iter().zip(self.changes);
+        let moving = moving.filter_map(|((new, _), change)| {
+            let Change::Moved(key) = change else {
+                return None;
+            };
+            let (component, old) = book.old_side(world, key)?;
+            let side = Side::of(new).filter(|_| is_copied(&old.schema))?;
+            Some((component, new.stored, old, side))
+        });
+        let copy = |(component, stored, old, new)| {
+            let copy = Migration::by_rules(old, new, limbo);
+            (component, stored, RefCell::new(copy))
+        };
+        staying.chain(moving).map(copy).collect()
+    }
+
+    /// Prepares the versions and the other modules for the new world.
+    fn prepare_all(
+        &self,
+        offers: Vec<Offer>,
+        modules: &[ActiveModule],
+        book: &StateBook,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<Prepared, Refusal> {
+        let world = rebuilt.world();
+        self.rename_queues(world);
+        self.put_hooks(modules, world, book);
+        let mut known = Vec::new();
+        let Entered {
+            runnables,
+            initialized,
+        } = self.enter(offers, world, &mut known)?;
+        let mut others = Vec::new();
+        for active in modules {
+            if self.replaces(active) {
+                others.push(None);
+                continue;
+            }
+            let again = again(active, world, &self.faults).map_err(|message| {
+                format!(
+                    "module `{}` could not be carried over into the rebuilt world: {message}",
+                    active.name
+                )
+            })?;
+            others.push(Some(again));
+        }
+        let returned = self.take_back(&initialized, world, &book.limbo);
+        for member in &self.members {
+            member.run_hooks(world)?;
+        }
+        Ok(Prepared {
+            runnables,
+            others,
+            known,
+            returned,
+        })
+    }
+
+    /// Whether one of the versions takes the place of this one.
+    fn replaces(&self, active: &ActiveModule) -> bool {
+        self.members
+            .iter()
+            .any(|member| member.module == active.name)
+    }
+
+    /// Puts the hooks of all active versions, with these in the places of those before,
+    /// behind the gates of a world.
+    fn put_hooks(&self, modules: &[ActiveModule], world: &mut World, book: &StateBook) {
+        let mut table = book.declared_hooks(world);
+        for (state, kept) in &self.types.types {
+            if let Some(component) = world.components().get_id(state.stored) {
+                table.set(component, kept.hooks, None);
+            }
+        }
+        for active in modules.iter().filter(|active| !self.replaces(active)) {
+            active.component_hooks.put(world, &mut table);
+        }
+        for member in &self.members {
+            member.component_hooks.put(world, &mut table);
+        }
+        world.insert_resource(table);
+    }
+
+    /// Readers of a message type that has got another name go on where they were.
+    fn rename_queues(&self, world: &mut World) {
+        for ((new, _), change) in self.types.types.iter().zip(self.changes) {
+            if let Change::Moved((StateKind::Message, old))
+            | Change::Changed((StateKind::Message, old)) = change
+                && *old != new.schema.path
+            {
+                message::rename(world, old, &new.schema.path);
+            }
+        }
+    }
+
+    /// Runs the versions' own code for the first time: makes their types known and the
+    /// resources that are missing, prepares their systems and observers. What they did is
+    /// undone if one of them panics. `known` gets how many components the world knew before
+    /// each.
+    fn enter(
+        &self,
+        offers: Vec<Offer>,
+        world: &mut World,
+        known: &mut Vec<usize>,
+    ) -> Result<Entered, Refusal> {
         let mut undo = Undo {
-            types: &self.types,
-            keeps: &self.keeps,
+            types: &self.types.types,
             kept_before: keep::entities(world).into_iter().collect(),
             initialized: Vec::new(),
             spawned: Vec::new(),
             observers_before: observers_in(world),
             world,
         };
-        let _call = call::enter(Part::Setup.of(self.key.id));
-        let made = panic::guard(|| {
-            undo.initialize();
-            undo.prepare(offer, self.key, &self.faults)
-        });
-        match made {
-            Ok(systems) => Ok(Runnable {
-                systems,
-                observers: undo.spawned,
-                initialized: undo.initialized,
-            }),
-            Err(report) => {
-                undo.roll_back();
-                Err(prepare_failed(&report))
+        let mut runnables = Vec::new();
+        for (member, offer) in self.members.iter().zip(offers) {
+            known.push(undo.world.components().num_registered());
+            let first = undo.spawned.len();
+            let _call = call::enter(member.call(Part::Setup));
+            let made = panic::guard(|| {
+                undo.initialize(member);
+                undo.prepare(offer, member.key, &self.faults)
+            });
+            match made {
+                Ok(systems) => runnables.push(Runnable {
+                    systems,
+                    observers: undo.spawned[first..].to_vec(),
+                }),
+                Err(report) => {
+                    undo.roll_back();
+                    return Err(member.refusal(prepare_failed(&report)));
+                }
             }
         }
+        Ok(Entered {
+            runnables,
+            initialized: undo.initialized,
+        })
     }
 }
 
@@ -461,7 +544,6 @@ fn again(
     sort_description(&mut description)?;
     let mut undo = Undo {
         types: &[],
-        keeps: &[],
         kept_before: HashSet::new(),
         initialized: Vec::new(),
         spawned: Vec::new(),
@@ -474,7 +556,6 @@ fn again(
     Ok(Runnable {
         systems,
         observers: undo.spawned,
-        initialized: undo.initialized,
     })
 }
 
@@ -582,11 +663,10 @@ fn explain(error: &RebuildError, world: &World, book: &StateBook) -> String {
     }
 }
 
-/// What preparing a version did to the world, so that it can be taken back.
+/// What preparing versions did to the world, so that it can be taken back.
 struct Undo<'a> {
     world: &'a mut World,
     types: &'a [(StateType, KeptType)],
-    keeps: &'a [KeepRegistration],
     /// Entities of kept values that were there.
     kept_before: HashSet<Entity>,
     initialized: Vec<usize>,
@@ -601,14 +681,15 @@ fn observers_in(world: &mut World) -> HashSet<Entity> {
 }
 
 impl Undo<'_> {
-    fn initialize(&mut self) {
-        for (index, (state, _)) in self.types.iter().enumerate() {
+    fn initialize(&mut self, member: &Member) {
+        for index in member.own {
+            let (state, _) = &self.types[*index];
             (state.declare)(self.world);
             if (state.initialize)(self.world) {
-                self.initialized.push(index);
+                self.initialized.push(*index);
             }
         }
-        for keep in self.keeps {
+        for keep in member.keeps {
             (keep.create)(self.world);
         }
     }

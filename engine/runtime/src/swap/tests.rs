@@ -13,6 +13,7 @@ use crate::testing::{Build, describe, some_code};
 mod attached;
 mod callbacks;
 mod component_hooks;
+mod together;
 
 #[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
 #[reflect(Component, Default)]
@@ -193,31 +194,60 @@ impl Game {
     fn swap_description(
         &mut self,
         module: &str,
-        mut description: ModuleDescription,
+        description: ModuleDescription,
         build: Build,
     ) -> Result<Option<u32>, String> {
+        let prepared = self.prepare(module, description, build);
+        let swapped = self.swap_group(vec![prepared]);
+        let swapped = swapped.map_err(|refusal| refusal.message)?;
+        Ok(swapped.versions[0].previous.map(|key| key.number))
+    }
+
+    /// Swaps versions of several modules together.
+    fn swap_together(&mut self, group: &[(&str, Build)]) -> Result<Swapped, Refusal> {
+        let prepare = |(module, build): &(&str, Build)| {
+            let description = describe(*build);
+            self.prepare(module, description, *build)
+        };
+        let group = group.iter().map(prepare).collect();
+        self.swap_group(group)
+    }
+
+    fn prepare(
+        &mut self,
+        module: &str,
+        mut description: ModuleDescription,
+        build: Build,
+    ) -> PreparedVersion {
         sort_description(&mut description).unwrap();
         let key = self.registry.reserve(module).unwrap();
         let names = function_names(&description);
         self.registry
             .set_loaded(module, key, "0.1.0", 1, some_code(), names);
         let kept = description.types.iter().map(KeptType::of).collect();
-        let prepared = PreparedVersion {
+        PreparedVersion {
             module: module.to_owned(),
             key,
             description,
             kept,
             build,
-        };
-        let (world, book) = (&mut self.world, &mut self.book);
-        let swapped = self.modules.swap(prepared, world, book, &self.registry);
-        if swapped.is_err() {
-            self.registry.reject(module, key);
         }
-        assert_eq!(call::count_certainly(key.id), 0);
-        let swapped = swapped?;
-        self.unheard = swapped.unheard;
-        Ok(swapped.previous.map(|key| key.number))
+    }
+
+    fn swap_group(&mut self, group: Vec<PreparedVersion>) -> Result<Swapped, Refusal> {
+        let of = |version: &PreparedVersion| (version.module.clone(), version.key);
+        let keys: Vec<(String, VersionKey)> = group.iter().map(of).collect();
+        let (world, book) = (&mut self.world, &mut self.book);
+        let swapped = self.modules.swap(group, world, book, &self.registry);
+        for (module, key) in keys {
+            if swapped.is_err() {
+                self.registry.reject(&module, key);
+            }
+            assert_eq!(call::count_certainly(key.id), 0);
+        }
+        let mut swapped = swapped?;
+        self.unheard = std::mem::take(&mut swapped.unheard);
+        Ok(swapped)
     }
 
     fn frame(&mut self) -> Vec<String> {
@@ -408,9 +438,6 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         m.component::<other::Narrow>()
             .systems(Update, say("refused"));
     }
-    fn owner(m: &mut ModuleBuilder) {
-        m.component::<Health>();
-    }
     let check = |module: &str, build: Build, expected: &str| {
         let mut game = Game::with(one);
         game.world.spawn(Health { points: 700 });
@@ -433,8 +460,8 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     check("game", health, "field `points`: `700` does not fit `u8`");
     check(
         "other",
-        owner,
-        "component `game::Health` belongs to module `game`",
+        health,
+        "component `game::Health` is used by module `game` as well, which has it from another build",
     );
 }
 

@@ -28,6 +28,7 @@ impl Supervisor {
             module: report.module.clone(),
             from: report.from,
             to: report.to,
+            frame: report.frame,
             outcome: report.outcome,
             message: report.message,
             trigger: "external build".to_owned(),
@@ -58,6 +59,13 @@ impl Supervisor {
                 ..status.timings_ms
             };
             waiting.clone_from(&pending.waiting);
+            if matches!(
+                report.outcome,
+                ReloadOutcome::Applied | ReloadOutcome::Unchanged
+            ) {
+                let is_it = |build: &Pending| build.built == pending.built;
+                self.reloads.together.runs(&report.module, is_it);
+            }
             if report.outcome == ReloadOutcome::Applied {
                 failed = self.applied(&mut status, pending);
             }
@@ -84,6 +92,7 @@ impl Supervisor {
             version,
             since: Instant::now(),
             has_replaced: status.from.is_some(),
+            group: pending.group,
         };
         if let Some(revived) = pending.revived {
             return self.revived(status, now, revived);
@@ -91,8 +100,12 @@ impl Supervisor {
         if pending.rollback {
             status.outcome = ReloadOutcome::RolledBack;
             module.latest = Some(now.built.clone());
-            module.applied.pop();
-            let before = module.applied.pop();
+            let place = module
+                .applied
+                .iter()
+                .rposition(|applied| applied.built == now.built);
+            let before = place.map(|place| module.applied.drain(place..).next());
+            let before = before.flatten();
             let what = match before {
                 Some(before) if before.run == run => format!("v{}'s code", before.version),
                 _ => "the code of an earlier host".to_owned(),

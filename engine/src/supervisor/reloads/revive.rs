@@ -104,9 +104,11 @@ impl Reloads {
         found.map(|(_, pending)| *pending)
     }
 
-    /// Sees to it that some content is not loaded again unless somebody asks for it.
-    pub(in crate::supervisor) fn quarantine(&mut self, module: &str, hash: u64, problem: Problem) {
-        let module = self.module(module);
+    /// Sees to it that some content is not loaded again unless somebody asks for it. What got
+    /// in together with it is left as well, and comes back with the next build.
+    pub(in crate::supervisor) fn quarantine(&mut self, name: &str, hash: u64, problem: Problem) {
+        let group = self.group_of(name, hash);
+        let module = self.module(name);
         module.quarantined.insert(hash);
         module.applied.retain(|applied| applied.built.hash != hash);
         if let Some(last) = module.applied.last()
@@ -118,6 +120,47 @@ impl Reloads {
             module.latest = Some(last.built.clone());
         }
         module.refused = Some(problem);
+        if let Some(group) = group {
+            self.leave_group(group, name);
+        }
+    }
+
+    /// Number of those that some content got in with, or was to get in with.
+    fn group_of(&self, name: &str, hash: u64) -> Option<u64> {
+        let applied = self.modules.get(name).map(|module| &module.applied[..]);
+        let applied = applied.unwrap_or_default().iter().rev();
+        let applied = applied.map(|applied| (&applied.built, applied.group));
+        let pending = self.pending.values();
+        let pending = pending.filter(|pending| pending.module == name);
+        let pending = pending.map(|pending| (&pending.built, pending.group));
+        let mut all = pending.chain(applied);
+        let found = all.find(|(built, _)| built.hash == hash);
+        found.map(|(_, group)| group).filter(|group| *group != 0)
+    }
+
+    /// Leaves what got in as part of a group, but for the one that was to blame.
+    fn leave_group(&mut self, group: u64, culprit: &str) {
+        self.left_groups.insert(group);
+        let mut left = vec![(culprit.to_owned(), None)];
+        for (name, module) in &mut self.modules {
+            if name == culprit {
+                continue;
+            }
+            let pending = self.pending.values();
+            let mut pending = pending.filter(|of| of.module == *name && of.group == group);
+            let newest = pending.next().map(|pending| pending.built.clone());
+            let place = module.place_of_group(group);
+            let newest = newest.or(place.and(module.applied.last().map(|last| last.built.clone())));
+            let Some(newest) = newest else { continue };
+            module.applied.truncate(place.unwrap_or(usize::MAX));
+            if let Some(last) = module.applied.last() {
+                module.latest = Some(last.built.clone());
+            }
+            left.push((name.clone(), Some(Pending::new(name, "crash", newest))));
+        }
+        if left.len() > 1 {
+            self.together.hold(left);
+        }
     }
 
     /// What the next host begins with after a death: what was on its way into the one that
@@ -132,7 +175,8 @@ impl Reloads {
         let revive = |(name, module): (&String, &ModuleReloads)| {
             let is_good = |built: &&Built| !module.quarantined.contains(&built.hash);
             let in_flight = self.in_flight(name, false);
-            let newest = in_flight.map(|pending| &pending.built).filter(is_good);
+            let newest = in_flight.filter(|pending| !self.left_groups.contains(&pending.group));
+            let newest = newest.map(|pending| &pending.built).filter(is_good);
             let ran = module.applied.last().map(|applied| &applied.built);
             let built = newest
                 .or(ran.filter(is_good))
