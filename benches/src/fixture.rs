@@ -9,7 +9,7 @@ use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
 use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
 use engine_runtime::host::{Host, HostConfig};
-use engine_runtime::link::{FromHost, LoadRequest, ToHost};
+use engine_runtime::link::{FromHost, LoadRequest, ModuleSpec, ToHost};
 use engine_runtime::registry::{Registry, VersionKey};
 use engine_runtime::state::KeptType;
 use engine_runtime::swap::{PreparedVersion, function_names, sort_description};
@@ -75,6 +75,8 @@ impl Backend for LinkedBackend {
     fn load_again(&mut self, _: &str) -> Option<Result<LoadedCode, LoadError>> {
         Some(Ok(self.code()))
     }
+
+    fn set_modules(&mut self, _: &[ModuleSpec]) {}
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
         Vec::new()

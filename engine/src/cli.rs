@@ -117,7 +117,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(arguments: RunArguments) -> ExitCode {
-    let (project, config) = match prepare(&arguments) {
+    let (file, project, config) = match prepare(&arguments) {
         Ok(prepared) => prepared,
         Err(report) => {
             report_error(&report);
@@ -141,6 +141,7 @@ fn run(arguments: RunArguments) -> ExitCode {
         }
     };
     let options = RunOptions {
+        config: file,
         headless: arguments.headless,
         frames: arguments.frames,
         seconds: arguments.seconds,
@@ -157,7 +158,7 @@ fn run(arguments: RunArguments) -> ExitCode {
     }
 }
 
-fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
+fn prepare(arguments: &RunArguments) -> miette::Result<(PathBuf, Project, Config)> {
     let file = project::find_config(arguments.config.as_deref())?;
     let mut config = Config::read(&file, arguments.profile.as_deref()).map_err(|error| *error)?;
     let project = Project::around(&file)?;
@@ -165,7 +166,7 @@ fn prepare(arguments: &RunArguments) -> miette::Result<(Project, Config)> {
     config
         .find_packages(&file, |folder| packages.package_in(folder))
         .map_err(|error| *error)?;
-    Ok((project, config))
+    Ok((file, project, config))
 }
 
 fn report_error(report: &miette::Report) {

@@ -27,6 +27,8 @@
 //! )
 //! ```
 
+mod changes;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -370,16 +372,58 @@ impl Config {
         file: &Path,
         package_in: impl Fn(&Path) -> Result<String, NoPackage>,
     ) -> Result<(), Box<ConfigError>> {
-        for module in &mut self.modules {
-            module.package = package_in(&module.path).map_err(|error| {
-                let place = path_position(&self.text, &module.path);
-                let path = file.display().to_string();
-                let help = Some(error.help.to_owned());
-                let message = format!("module `{}`: {}", module.name, error.message);
-                wrong(&path, &self.text, place, message, help)
-            })?;
+        let first = self.take_missing(file, package_in).into_iter().next();
+        first.map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Finds the package of each module. Takes those out that have none, and says why.
+    pub(crate) fn take_missing(
+        &mut self,
+        file: &Path,
+        package_in: impl Fn(&Path) -> Result<String, NoPackage>,
+    ) -> Vec<(ModuleConfig, Box<ConfigError>)> {
+        let mut missing = Vec::new();
+        let modules = std::mem::take(&mut self.modules);
+        for mut module in modules {
+            match package_in(&module.path) {
+                Ok(package) => {
+                    module.package = package;
+                    self.modules.push(module);
+                }
+                Err(error) => {
+                    let place = path_position(&self.text, &module.path);
+                    let path = file.display().to_string();
+                    let help = Some(error.help.to_owned());
+                    let message = format!("module `{}`: {}", module.name, error.message);
+                    missing.push((module, wrong(&path, &self.text, place, message, help)));
+                }
+            }
         }
-        Ok(())
+        missing
+    }
+}
+
+impl ConfigError {
+    /// Line and column, 0 if there are none, and what is wrong there.
+    pub(crate) fn place(&self) -> (usize, usize, String) {
+        match self {
+            Self::Wrong {
+                line,
+                column,
+                message,
+                ..
+            } => (*line, *column, message.clone()),
+            Self::Unreadable { source, .. } => (0, 0, format!("{self}: {source}")),
+            Self::NoProfile { .. } => (0, 0, self.to_string()),
+        }
+    }
+
+    /// What to do.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Wrong { help, .. } => help.as_deref(),
+            Self::Unreadable { .. } | Self::NoProfile { .. } => None,
+        }
     }
 }
 

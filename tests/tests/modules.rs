@@ -3,10 +3,11 @@
 
 #![cfg(target_os = "linux")]
 
-use inspector_protocol::status::{ReloadOutcome, ReloadStatus};
+use inspector_protocol::status::{ModuleStatus, ReloadOutcome, ReloadStatus, Status};
 use liveloop_tests::engine::{Engine, LIB};
 use liveloop_tests::scratch::{Game, Scratch};
 
+const CONFIG: &str = "assets/engine.ron";
 const AI: &str = "ai/src/lib.rs";
 const METER: &str = "meter/src/lib.rs";
 const TYPES: &str = "types/src/lib.rs";
@@ -166,6 +167,85 @@ fn modules_that_share_types_are_swapped_together_and_others_alone() {
         .into_iter()
         .find(|module| module.name == "meter");
     assert_eq!(meter.and_then(|module| module.active), Some(2));
+    assert!(engine.finish().success());
+}
+
+/// How a module is listed; `None` if it is not.
+fn listed(status: &Status, name: &str) -> Option<ModuleStatus> {
+    let mut modules = status.modules.iter();
+    modules.find(|module| module.name == name).cloned()
+}
+
+#[test]
+fn the_configuration_changes_while_the_game_runs() {
+    let scratch = Scratch::with(Game::Pair);
+    let text = scratch.read(CONFIG);
+    let engine = start(&scratch);
+    engine.call("spawn", &["4"]);
+    let entities = engine.text("entities");
+    let no_problem = || {
+        engine.wait("that no problem is left", |status| {
+            status.problems.is_empty().then_some(())
+        });
+    };
+
+    // What is wrong is a problem with its place, and nothing else happens.
+    for (from, to, line, words) in [
+        ("frame_rate: 60", "frame_rate: 0", 2, "it must be 1 to 1000"),
+        ("kind: native", "kind: natve", 4, "natve"),
+        (
+            "path: \"meter\"",
+            "path: \"ghost\"",
+            6,
+            "there is no folder `ghost`",
+        ),
+    ] {
+        scratch.save(CONFIG, &text.replacen(from, to, 1));
+        let problem = engine.wait("a problem", |status| status.problems.first().cloned());
+        assert!(problem.message.contains(words), "{problem:#?}");
+        assert_eq!((problem.file.as_str(), problem.line), (CONFIG, line));
+        engine.run_frames(2);
+        assert_eq!(engine.number_of("meter", "answer"), 1);
+        scratch.save(CONFIG, &text);
+        no_problem();
+    }
+
+    // Settings apply at once.
+    assert_eq!(engine.number_of("meter", "step"), 16_666);
+    scratch.save(CONFIG, &text.replace("frame_rate: 60", "frame_rate: 100"));
+    engine.log.wait(0, "the new settings", |line| {
+        line.ends_with("Settings changed; 100 frames per second")
+    });
+    assert_eq!(engine.number_of("meter", "step"), 10_000);
+
+    // A module that disappears is unloaded, and comes back with what it had.
+    let frames = engine.number_of("meter", "frames");
+    let meter = text.lines().find(|line| line.contains("\"meter\""));
+    let meter = meter.expect("it is listed");
+    scratch.save(CONFIG, &text.replace(meter, ""));
+    engine.wait("that it is gone", |status| {
+        listed(status, "meter").is_none().then_some(())
+    });
+    let error = engine.try_call_of("meter", "frames", &[]).unwrap_err();
+    assert!(error.contains("there is no module `meter`"), "{error}");
+    engine.run_frames(2);
+    scratch.save(CONFIG, &text);
+    engine.wait("that it is back", |status| listed(status, "meter")?.active);
+    assert!(engine.number_of("meter", "frames") >= frames);
+
+    // One that is renamed goes on under its new name, and so does what it knows.
+    let seq = engine.last_reload();
+    scratch.save(CONFIG, &text.replace("name: \"ai\"", "name: \"brain\""));
+    let refused = engine.reload_after(seq);
+    assert_eq!(refused.module, "brain");
+    assert!(refused.message.contains("not `brain`"), "{refused:#?}");
+    assert_eq!(engine.number_of("brain", "spawned"), 4);
+    let reload = engine.apply(AI, "pub fn ai(", "pub fn brain(");
+    assert_eq!((reload.module.as_str(), reload.from), ("brain", Some(1)));
+    assert_eq!(engine.number_of("brain", "spawned"), 4);
+    assert!(listed(&engine.dump(), "ai").is_none());
+    assert_eq!(engine.text("entities"), entities);
+    no_problem();
     assert!(engine.finish().success());
 }
 

@@ -35,6 +35,12 @@ impl Time {
         self.number += 1;
     }
 
+    /// Makes it advance by another step from here on. For the engine, when the frame rate
+    /// changes.
+    pub fn set_step(&mut self, step: Duration) {
+        self.step = step;
+    }
+
     /// The fixed step in seconds: what simulation systems multiply with.
     pub fn delta(&self) -> f32 {
         self.step.as_secs_f32()

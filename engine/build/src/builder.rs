@@ -52,7 +52,6 @@ const EVENTS: usize = 256;
 pub struct Builder {
     shared: Arc<Shared>,
     notices: Sender<Notice>,
-    modules: Vec<ModuleSource>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -101,7 +100,6 @@ impl Builder {
         sources.set_areas(project.areas());
         let (shared, woken) = Shared::new(sources);
         let shared = Arc::new(shared);
-        let modules = config.modules.clone();
         let (watch, notices) = Watch::new(Arc::clone(&shared), options);
         let (events, received) = bounded(EVENTS);
         let runner = Runner::new(
@@ -116,7 +114,6 @@ impl Builder {
         let mut builder = Self {
             shared,
             notices,
-            modules,
             threads: Vec::new(),
         };
         builder.spawn("build-watch", move || watch.run())?;
@@ -135,9 +132,11 @@ impl Builder {
         self.shared.wake_if_needed();
     }
 
-    /// The modules it keeps built, in the order of the config.
-    pub fn modules(&self) -> &[ModuleSource] {
-        &self.modules
+    /// The modules to keep built from now on. New ones are built, through cargo; what is known
+    /// of the others stays.
+    pub fn set_modules(&self, modules: Vec<ModuleSource>) {
+        self.shared.lock().changes.modules = Some(modules);
+        self.shared.wake_if_needed();
     }
 
     fn spawn(

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::config::ModuleSource;
 use crate::snapshot::{Observed, Sources};
 
 /// Changes that wait for the building thread.
@@ -25,6 +26,8 @@ pub(crate) struct Changes {
     pub(crate) assets: BTreeSet<PathBuf>,
     /// Modules to build on request.
     pub(crate) requests: BTreeMap<String, Instant>,
+    /// The modules from now on.
+    pub(crate) modules: Option<Vec<ModuleSource>>,
     /// For people: what is wrong with watching.
     pub(crate) problems: Vec<String>,
 }
@@ -35,6 +38,7 @@ impl Changes {
             && self.touched.is_empty()
             && self.assets.is_empty()
             && self.requests.is_empty()
+            && self.modules.is_none()
             && self.problems.is_empty()
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use engine_api::abi::{AbiToken, ModuleEntry, entry_symbol};
 use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
+use engine_runtime::link::ModuleSpec;
 use hot_lib_reloader::LibReloader;
 use libloading::Library;
 
@@ -41,6 +42,8 @@ pub struct NativeModule {
 /// Loads native modules. Lives on the loader thread.
 pub struct NativeBackend {
     modules: Vec<Watched>,
+    dir: PathBuf,
+    load_existing: bool,
 }
 
 struct Watched {
@@ -86,29 +89,13 @@ impl NativeBackend {
     pub fn new(dir: &Path, modules: Vec<NativeModule>, load_existing: bool) -> Self {
         let modules = modules
             .into_iter()
-            .map(|module| {
-                remove_stale_copies(dir, &module.library);
-                let artifact = dir.join(library_file(&module.library));
-                let handled = if load_existing {
-                    None
-                } else {
-                    Identity::of(&artifact)
-                };
-                Watched {
-                    module,
-                    dir: dir.to_path_buf(),
-                    artifact,
-                    reloader: None,
-                    copies: 0,
-                    own_copies: 0,
-                    loaded_hash: None,
-                    last_copy: None,
-                    handled,
-                    changing: None,
-                }
-            })
+            .map(|module| Watched::new(module, dir, load_existing))
             .collect();
-        Self { modules }
+        Self {
+            modules,
+            dir: dir.to_path_buf(),
+            load_existing,
+        }
     }
 }
 
@@ -149,6 +136,27 @@ impl Backend for NativeBackend {
         Some(again())
     }
 
+    fn set_modules(&mut self, modules: &[ModuleSpec]) {
+        let mut before = std::mem::take(&mut self.modules);
+        for spec in modules {
+            let was = spec.renamed_from.as_ref().unwrap_or(&spec.name);
+            let is_it = |watched: &Watched| {
+                watched.module.name == *was && watched.module.library == spec.library
+            };
+            let module = NativeModule {
+                name: spec.name.clone(),
+                library: spec.library.clone(),
+            };
+            let watched = if let Some(index) = before.iter().position(is_it) {
+                let known = before.swap_remove(index);
+                Watched { module, ..known }
+            } else {
+                Watched::new(module, &self.dir, self.load_existing)
+            };
+            self.modules.push(watched);
+        }
+    }
+
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
         self.modules
             .iter_mut()
@@ -158,6 +166,29 @@ impl Backend for NativeBackend {
 }
 
 impl Watched {
+    /// With `load_existing`, a library that is there already counts as a change.
+    fn new(module: NativeModule, dir: &Path, load_existing: bool) -> Self {
+        remove_stale_copies(dir, &module.library);
+        let artifact = dir.join(library_file(&module.library));
+        let handled = if load_existing {
+            None
+        } else {
+            Identity::of(&artifact)
+        };
+        Self {
+            module,
+            dir: dir.to_path_buf(),
+            artifact,
+            reloader: None,
+            copies: 0,
+            own_copies: 0,
+            loaded_hash: None,
+            last_copy: None,
+            handled,
+            changing: None,
+        }
+    }
+
     fn load(&mut self, artifact: &Artifact, running: Option<u64>) -> Result<LoadedCode, LoadError> {
         let unreadable = |error| {
             LoadError::Unusable(format!(

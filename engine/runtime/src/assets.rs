@@ -20,6 +20,8 @@ use crate::telemetry::Board;
 pub(crate) enum AssetRequest {
     /// These assets of this version replace all of the module's before.
     Use(String, VersionKey, Arc<Vec<AssetRegistration>>, Lease),
+    /// A module is gone, and its assets with it.
+    Forget(String),
     /// These files changed.
     Changed(Vec<PathBuf>),
     /// Stop the thread.
@@ -87,6 +89,10 @@ impl AssetLoader {
                     }
                     self.board.set_assets_loaded(key.id);
                     modules.insert(module, in_use);
+                }
+                Ok(AssetRequest::Forget(module)) => {
+                    self.board.clear_problems(&format!("asset:{module}:"));
+                    modules.remove(&module);
                 }
                 Ok(AssetRequest::Changed(files)) => {
                     for file in files {

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::link::ModuleSpec;
 use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
 
@@ -99,6 +100,10 @@ pub trait Backend: Send {
     /// # Errors
     /// As [`Backend::load`].
     fn load_again(&mut self, module: &str) -> Option<Result<LoadedCode, LoadError>>;
+
+    /// The modules to be served from now on. What was loaded of others stays as long as its
+    /// handle does.
+    fn set_modules(&mut self, modules: &[ModuleSpec]);
 
     /// Modules whose artifact was replaced by someone else since the last call, such
     /// as a build typed in another terminal, with that artifact.

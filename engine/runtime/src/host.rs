@@ -8,6 +8,7 @@
 mod entering;
 mod faults;
 mod keeping;
+mod listing;
 mod requests;
 
 use std::collections::{HashMap, HashSet};
@@ -34,7 +35,7 @@ use crate::easel::Easel;
 use crate::jobs::JobDesk;
 use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
-use crate::loader::{Drain, Loader, LoaderRequest, ReadyVersion};
+use crate::loader::{Drain, Loader, LoaderRequest, Memory, ReadyVersion};
 use crate::overdue::Overdue;
 use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
@@ -114,6 +115,8 @@ pub struct Host {
     telemetry_stop: Arc<AtomicBool>,
     drain: Drain,
     overdue: Overdue,
+    /// Kind of the modules that appear.
+    kind: String,
     frame_rate: u32,
     max_frames: Option<u64>,
     rollback_within: Duration,
@@ -157,6 +160,8 @@ impl Host {
         for (module, backend) in &config.modules {
             registry.add_module(module, config.backends[*backend].kind());
         }
+        let kind = config.backends.first().map_or("", |backend| backend.kind());
+        let kind = kind.to_owned();
         crate::log::install(outbox.clone(), registry.clone());
 
         let (loader, loader_requests) = unbounded();
@@ -179,12 +184,7 @@ impl Host {
             requests: loader_requests,
             ready,
             outbox: outbox.clone(),
-            closed: Vec::new(),
-            type_images: Vec::new(),
-            kept_types: HashMap::new(),
-            linted: HashSet::new(),
-            is_building: false,
-            left: HashMap::new(),
+            memory: Memory::default(),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {
@@ -227,6 +227,7 @@ impl Host {
             telemetry_stop,
             drain: Drain::default(),
             overdue: Overdue::new(config.drain),
+            kind,
             frame_rate: config.frame_rate.max(1),
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,

@@ -27,6 +27,8 @@ pub(crate) enum KeeperRequest {
         /// The versions that were about to be swapped in, by their process-wide ids.
         before: Vec<u32>,
     },
+    /// Keep so many from now on.
+    Keep(usize),
     /// Read the checkpoint that was made before a version was swapped in.
     Read {
         /// The version's process-wide id.
@@ -135,6 +137,7 @@ impl Keeper {
                         let _ = self.written.send(version);
                     }
                 }
+                KeeperRequest::Keep(count) => store.keep(count),
                 KeeperRequest::Read { before } => {
                     let found = swaps.iter().find(|(version, _)| *version == before);
                     let result = match found {

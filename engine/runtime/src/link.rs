@@ -2,6 +2,7 @@
 //! where both are one process). They travel in the framing of
 //! [`inspector_protocol::wire`].
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use inspector_protocol::input::InputEvent;
@@ -13,12 +14,32 @@ use inspector_protocol::status::{
 use inspector_protocol::viewport::ViewportFrame;
 use serde::{Deserialize, Serialize};
 
+use crate::overdue::DrainPolicy;
+
 /// From the supervisor to the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ToHost {
     /// Builds are ready to be loaded: all of them get in between the same two frames, or none
     /// does. Each is answered by a [`FromHost::Reloaded`].
     Load(Vec<LoadRequest>),
+    /// The modules of the game from now on, in the order they run. Those that are not among
+    /// them are drained and unloaded; their values stay.
+    Modules(Vec<ModuleSpec>),
+    /// What the configuration says from now on.
+    Settings {
+        /// Frames per second.
+        frame_rate: u32,
+        /// A version that panics so soon after it got in has failed, in ms.
+        rollback_within_ms: u64,
+        /// A version that panics has failed, however long it has run.
+        every_panic_fails: bool,
+        /// Time between two checkpoints, in ms; 0 for none but at swaps and at the end.
+        checkpoint_every_ms: u64,
+        /// How many of them are kept.
+        checkpoints_kept: usize,
+        /// What becomes of the calls of versions that drain, by module.
+        drain: HashMap<String, DrainPolicy>,
+    },
     /// Whether the engine's own builder runs cargo, which puts libraries where those of others
     /// are looked for: they arrive as [`ToHost::Load`], or are left.
     Building(bool),
@@ -69,6 +90,17 @@ pub enum ToHost {
     ViewportWanted(bool),
     /// End after the current frame, exit status 0.
     Shutdown,
+}
+
+/// A module, as the configuration has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleSpec {
+    /// Its name.
+    pub name: String,
+    /// Its library as cargo names it.
+    pub library: String,
+    /// The name it had until now, if it was another one.
+    pub renamed_from: Option<String>,
 }
 
 /// A build to be loaded.

@@ -26,7 +26,7 @@ use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, conte
 use crate::call;
 use crate::host::Outbox;
 use crate::images;
-use crate::link::{FromHost, Reloaded};
+use crate::link::{FromHost, ModuleSpec, Reloaded};
 use crate::panic;
 use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
@@ -39,6 +39,8 @@ pub enum LoaderRequest {
     /// Load artifacts as the next versions of their modules; all of them get in together, or
     /// none does.
     Load(Vec<Load>),
+    /// The modules to be served from now on, each with the index of its backend.
+    Modules(Vec<(ModuleSpec, usize)>),
     /// The engine's own builder works: what it writes is no news from others.
     Building(bool),
     /// Content of a module that is not to be loaded as if others had built it.
@@ -104,6 +106,12 @@ pub(crate) struct Loader {
     pub(crate) requests: Receiver<LoaderRequest>,
     pub(crate) ready: Sender<Vec<ReadyVersion>>,
     pub(crate) outbox: Outbox,
+    pub(crate) memory: Memory,
+}
+
+/// What the loader remembers from one request to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
     /// Code that was closed and is still mapped.
     pub(crate) closed: Vec<(String, VersionKey, Box<dyn CodeHandle>)>,
     /// Code that the component table and reflection point into; kept for ever.
@@ -127,8 +135,11 @@ impl Loader {
                     self.load(&loads);
                     self.look_at_closed();
                 }
-                Ok(LoaderRequest::Building(is_building)) => self.is_building = is_building,
-                Ok(LoaderRequest::Leave(module, hash)) => drop(self.left.insert(module, hash)),
+                Ok(LoaderRequest::Modules(modules)) => self.set_modules(&modules),
+                Ok(LoaderRequest::Building(is_building)) => self.memory.is_building = is_building,
+                Ok(LoaderRequest::Leave(module, hash)) => {
+                    self.memory.left.insert(module, hash);
+                }
                 Ok(LoaderRequest::Retire(left)) => retired.push(*left),
                 Ok(LoaderRequest::Unload(module, key)) => {
                     // What it registered must go while its code is still there.
@@ -148,8 +159,22 @@ impl Loader {
         }
     }
 
+    fn set_modules(&mut self, modules: &[(ModuleSpec, usize)]) {
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            let own = modules.iter().filter(|(_, backend)| *backend == index);
+            let own: Vec<ModuleSpec> = own.map(|(spec, _)| spec.clone()).collect();
+            backend.set_modules(&own);
+        }
+        let named = modules
+            .iter()
+            .map(|(spec, backend)| (spec.name.clone(), *backend));
+        self.modules = named.collect();
+        // What the backend let go of may be gone.
+        self.look_at_closed();
+    }
+
     fn look_outside(&mut self) {
-        if self.is_building {
+        if self.memory.is_building {
             return;
         }
         let changes: Vec<_> = self
@@ -158,7 +183,7 @@ impl Loader {
             .flat_map(|backend| backend.external_changes())
             .collect();
         for (module, artifact) in changes {
-            let left = self.left.get(&module);
+            let left = self.memory.left.get(&module);
             if left.is_some() && left.copied() == hash_of(&artifact) {
                 continue;
             }
@@ -346,7 +371,7 @@ impl Loader {
         for (_, system) in &description.systems {
             let (locals, readers) = (system.locals(), system.forgetful_readers());
             let is_silent = locals.is_empty() && readers.is_empty();
-            if is_silent || !self.linted.insert(system.name.clone()) {
+            if is_silent || !self.memory.linted.insert(system.name.clone()) {
                 continue;
             }
             let name = &system.name;
@@ -375,18 +400,19 @@ impl Loader {
         let new = self.registry.learn_types(ids.copied());
         // The first version with a type may have been refused, and the next one have it
         // with another layout under the same identity.
-        let declared = |state| self.kept_types.contains_key(&identity(state));
+        let declared = |state| self.memory.kept_types.contains_key(&identity(state));
         new || !description.types.iter().all(declared)
     }
 
     /// Makes code the one that the world and reflection refer to for its types.
     fn keep_types(&mut self, description: ModuleDescription, code: Box<dyn CodeHandle>) {
         for state in &description.types {
-            self.kept_types
+            self.memory
+                .kept_types
                 .entry(identity(state))
                 .or_insert_with(|| KeptType::of(state));
         }
-        self.type_images.push(code);
+        self.memory.type_images.push(code);
     }
 
     /// How kept code knows each of `types`; code that the world never refers to stands
@@ -395,7 +421,7 @@ impl Loader {
         types
             .iter()
             .map(|state| {
-                let kept = self.kept_types.get(&identity(state)).copied();
+                let kept = self.memory.kept_types.get(&identity(state)).copied();
                 kept.unwrap_or_else(|| KeptType::of(state))
             })
             .collect()
@@ -413,7 +439,7 @@ impl Loader {
         code.close();
         if !self.look_whether_gone(module, key, code.as_ref()) {
             self.registry.set_closed(module, key, false);
-            self.closed.push((module.to_owned(), key, code));
+            self.memory.closed.push((module.to_owned(), key, code));
         }
     }
 
@@ -429,9 +455,9 @@ impl Loader {
     /// Looks again at code that was closed and still mapped: loading another artifact
     /// may have let go of it.
     fn look_at_closed(&mut self) {
-        let mut closed = std::mem::take(&mut self.closed);
+        let mut closed = std::mem::take(&mut self.memory.closed);
         closed.retain(|(module, key, code)| !self.look_whether_gone(module, *key, code.as_ref()));
-        self.closed = closed;
+        self.memory.closed = closed;
     }
 }
 

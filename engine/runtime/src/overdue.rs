@@ -39,6 +39,11 @@ impl Overdue {
         }
     }
 
+    /// Other policies from now on.
+    pub(crate) fn set_policies(&mut self, policies: HashMap<String, DrainPolicy>) {
+        self.policies = policies;
+    }
+
     /// Looks at all versions that drain. Between frames.
     pub(crate) fn look(&mut self, registry: &Registry, jobs: &JobList, outbox: &Outbox) {
         let leftovers = registry.mapped_leftovers();

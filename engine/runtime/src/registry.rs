@@ -30,6 +30,9 @@ pub struct Registry {
 struct Module {
     name: String,
     kind: String,
+    /// Whether the configuration has it. One that it no longer has is forgotten when all of its
+    /// code is gone, but for its last number.
+    is_listed: bool,
     versions: Vec<Version>,
     slots: HashMap<String, Arc<FunctionSlot>>,
     last_number: u32,
@@ -220,22 +223,66 @@ impl Registry {
     /// Makes a module known. Does nothing if it is.
     pub fn add_module(&self, name: &str, kind: &str) {
         let mut modules = self.lock();
-        if !modules.iter().any(|module| module.name == name) {
-            modules.push(Module {
-                name: name.to_owned(),
-                kind: kind.to_owned(),
-                versions: Vec::new(),
-                slots: HashMap::new(),
-                last_number: 0,
-            });
+        if let Some(known) = find(&mut modules, name) {
+            known.is_listed = true;
+            return;
         }
+        modules.push(Module {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            is_listed: true,
+            versions: Vec::new(),
+            slots: HashMap::new(),
+            last_number: 0,
+        });
+    }
+
+    /// A module has another name from now on. One that had that name before and is gone keeps
+    /// it with a mark.
+    pub fn rename_module(&self, from: &str, to: &str) {
+        let mut modules = self.lock();
+        if let Some(taken) = find(&mut modules, to) {
+            taken.name.push_str(" (before)");
+        }
+        if let Some(module) = find(&mut modules, from) {
+            to.clone_into(&mut module.name);
+        }
+    }
+
+    /// Puts the modules into an order. Others are no longer listed.
+    pub fn list_modules(&self, names: &[String]) {
+        let place = |module: &Module| names.iter().position(|name| *name == module.name);
+        let mut modules = self.lock();
+        modules.sort_by_key(|module| place(module).unwrap_or(usize::MAX));
+        for module in modules.iter_mut() {
+            module.is_listed = place(module).is_some();
+        }
+    }
+
+    /// Takes the active version of a module out: it drains, and no call enters it any more.
+    /// Its dynamic calls are returned to be dropped where the caller likes.
+    pub fn deactivate(&self, module: &str) -> Option<Vec<DynamicCall>> {
+        let mut modules = self.lock();
+        let module = find(&mut modules, module)?;
+        for slot in module.slots.values() {
+            slot.slot.publish(None);
+        }
+        let mut versions = module.versions.iter_mut();
+        let active = versions.find(|version| version.state == VersionState::Active)?;
+        active.state = VersionState::Draining;
+        Some(active.calls.drain().map(|(_, call)| call).collect())
+    }
+
+    /// Whether the configuration has a module.
+    pub fn is_listed(&self, module: &str) -> bool {
+        find(&mut self.lock(), module).is_some_and(|module| module.is_listed)
     }
 
     /// Reserves the next version of a module, in state `Loading`; `None` if there
     /// is no such module.
     pub fn reserve(&self, module: &str) -> Option<VersionKey> {
         let mut modules = self.lock();
-        let module = find(&mut modules, module)?;
+        let module = find(&mut modules, module).filter(|module| module.is_listed)?;
         let key = VersionKey {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: module.last_number + 1,
@@ -502,10 +549,11 @@ impl Registry {
             .map(|v| v.hash)
     }
 
-    /// Names of all modules, in the order they were added.
+    /// Names of all modules of the configuration, in its order.
     pub fn module_names(&self) -> Vec<String> {
         self.lock()
             .iter()
+            .filter(|module| module.is_listed)
             .map(|module| module.name.clone())
             .collect()
     }
@@ -637,6 +685,7 @@ impl Registry {
         let modules = self.lock();
         modules
             .iter()
+            .filter(|module| module.is_listed || module.is_mapped())
             .map(|module| ModuleStatus {
                 name: module.name.clone(),
                 kind: module.kind.clone(),
@@ -687,6 +736,14 @@ impl Registry {
     }
 }
 
+impl Module {
+    /// Whether code of it is in the process.
+    fn is_mapped(&self) -> bool {
+        let mut versions = self.versions.iter();
+        versions.any(|version| version.code.is_some() || version.state == VersionState::Pinned)
+    }
+}
+
 fn find<'a>(modules: &'a mut [Module], name: &str) -> Option<&'a mut Module> {
     modules.iter_mut().find(|module| module.name == name)
 }
@@ -716,8 +773,10 @@ fn resolve<'a>(
     module: &str,
     function: &str,
 ) -> Result<(&'a Version, &'a DynamicCall, u32), CallByNameError> {
-    let Some(found) = modules.iter().find(|candidate| candidate.name == module) else {
-        let known: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
+    let mut listed = modules.iter().filter(|module| module.is_listed);
+    let Some(found) = listed.find(|candidate| candidate.name == module) else {
+        let listed = modules.iter().filter(|module| module.is_listed);
+        let known: Vec<_> = listed.map(|module| module.name.as_str()).collect();
         return Err(CallByNameError::NoModule {
             module: module.to_owned(),
             known: known.join(", "),

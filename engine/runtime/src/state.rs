@@ -376,6 +376,22 @@ impl StateBook {
         }
     }
 
+    /// A module has another name from now on.
+    pub(crate) fn rename_module(&mut self, from: &str, to: &str) {
+        for known in self.types.values_mut() {
+            for names in [&mut known.users, &mut known.makers] {
+                if names.remove(from) {
+                    names.insert(to.to_owned());
+                }
+            }
+        }
+        for (module, _) in self.brought.values_mut() {
+            if module == from {
+                to.clone_into(module);
+            }
+        }
+    }
+
     /// Remembers those types of versions that failed which the world got to know on the
     /// way: its component table keeps their layout, whatever the next version says.
     pub(crate) fn adopt_declared(

@@ -331,6 +331,55 @@ impl ActiveModules {
         })
     }
 
+    /// Takes a module out: its systems, observers, timers and functions are gone, its values
+    /// stay. Returns what it leaves behind, if it had an active version.
+    pub fn remove(
+        &mut self,
+        module: &str,
+        world: &mut World,
+        book: &mut StateBook,
+        registry: &Registry,
+    ) -> Option<Retired> {
+        let calls = registry.deactivate(module);
+        let index = self
+            .modules
+            .iter()
+            .position(|active| active.name == module)?;
+        let _ = panic::guard(|| world.flush());
+        let active = self.modules.remove(index);
+        remove_observers(active.observers, active.key, world);
+        book.leave(module);
+        let mut hooks = book.declared_hooks(world);
+        for other in &self.modules {
+            other.component_hooks.put(world, &mut hooks);
+        }
+        world.insert_resource(hooks);
+        self.publish_names(world);
+        Some(Retired {
+            systems: active.systems,
+            assets: Some(active.assets),
+            results: active.results,
+            hooks: active.hooks,
+            calls: calls.unwrap_or_default(),
+            ..Retired::default()
+        })
+    }
+
+    /// A module has another name from now on.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let mut modules = self.modules.iter_mut();
+        if let Some(active) = modules.find(|active| active.name == from) {
+            to.clone_into(&mut active.name);
+        }
+    }
+
+    /// Has modules run in the order of the configuration.
+    pub fn sort(&mut self, registry: &Registry) {
+        let order = registry.module_names();
+        self.modules
+            .sort_by_key(|active| order.iter().position(|name| *name == active.name));
+    }
+
     /// Takes versions apart; their types go into `types`.
     fn take_apart(
         &self,

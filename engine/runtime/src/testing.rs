@@ -10,6 +10,7 @@ use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
+use crate::link::ModuleSpec;
 
 /// What a module function looks like.
 pub(crate) type Build = fn(&mut ModuleBuilder);
@@ -190,6 +191,8 @@ impl Backend for FakeBackend {
         let name = self.0.last.lock().unwrap()[module].clone();
         Some(Ok(self.open(&name)))
     }
+
+    fn set_modules(&mut self, _: &[ModuleSpec]) {}
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
         std::mem::take(&mut *self.0.external.lock().unwrap())

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`backtrace`] | where panics and crashes came from |
+//! | [`configuring`] | the configuration while the engine runs |
 //! | [`death`] | what is said of a host that died |
 //! | [`host_process`] | starting, feeding and ending the host |
 //! | [`hub`] | clients and what they want |
@@ -16,6 +17,7 @@
 //! | [`status`] | the status document |
 
 mod backtrace;
+mod configuring;
 mod death;
 mod host_process;
 mod hub;
@@ -34,7 +36,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use engine_build::{BuildEvent, Builder, BuilderConfig, ModuleSource};
+use engine_build::{BuildEvent, Builder, BuilderConfig};
 use engine_runtime::host::ResumeFrom;
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
@@ -44,12 +46,13 @@ use inspector_protocol::message::{
 use inspector_protocol::status::{HostState, Problem};
 use miette::{IntoDiagnostic as _, Result, WrapErr as _};
 
-use crate::config::{Config, ModuleKind, OnPanic};
+use crate::config::{Config, ConfigError, OnPanic};
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
 use crate::project::Project;
 use crate::state_folder;
 use backtrace::{Backtraces, Named};
+use configuring::{Configuring, Reading};
 use host_process::{HostEnd, HostProcess};
 pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
@@ -59,6 +62,8 @@ use restart::Restarts;
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub(crate) struct RunOptions {
+    /// The configuration's file.
+    pub(crate) config: PathBuf,
     /// No UI.
     pub(crate) headless: bool,
     /// End after so many frames.
@@ -89,6 +94,8 @@ enum Message {
     HostEnded { run: u64, end: Box<HostEnd> },
     /// The builder says something.
     Build(BuildEvent),
+    /// The configuration was read again.
+    Config(Result<Box<Reading>, Box<ConfigError>>),
     /// A backtrace has names.
     Backtrace(Box<Named>),
     /// The UI of this process ended.
@@ -125,6 +132,7 @@ const GRACE: Duration = Duration::from_secs(2);
 struct Supervisor {
     project: Project,
     config: Config,
+    configuring: Configuring,
     options: RunOptions,
     started: Instant,
     messages: Sender<Message>,
@@ -195,6 +203,7 @@ pub(crate) fn run(
     let mut supervisor = Supervisor {
         log: LineLog::new((!with_ui).then_some(options.log_level)),
         project,
+        configuring: Configuring::new(&options.config),
         config,
         options,
         started: Instant::now(),
@@ -288,23 +297,12 @@ impl Supervisor {
     }
 
     fn start_builder(&mut self) -> Result<()> {
-        let native = self
-            .config
-            .modules
-            .iter()
-            .filter(|m| m.kind == ModuleKind::Native);
-        let modules = native
-            .map(|module| ModuleSource {
-                name: module.name.clone(),
-                package: module.package.clone(),
-            })
-            .collect();
         let (builder, events) = Builder::start(BuilderConfig {
             root: self.project.root.clone(),
             target_dir: self.project.target.clone(),
             profile: self.project.cargo_profile.clone(),
             selection: Vec::new(),
-            modules,
+            modules: self.sources(),
             wrapper: std::env::current_exe().ok(),
             extra_watch: vec![self.project.assets.clone()],
         })
@@ -380,6 +378,7 @@ impl Supervisor {
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {
                     next_tick = Instant::now() + TICK;
+                    self.look_for_modules();
                     self.broadcast_status();
                 }
                 Err(RecvTimeoutError::Disconnected) => return ExitCode::FAILURE,
@@ -482,6 +481,7 @@ impl Supervisor {
                 }
             }
             Message::Build(event) => self.build_event(event),
+            Message::Config(result) => self.config_read(result),
             Message::Backtrace(named) => self.backtrace_named(*named),
             Message::UiEnded => self.exit = Some(self.exit.unwrap_or(ExitCode::SUCCESS)),
         }

@@ -210,6 +210,32 @@ impl Reloads {
         self.active.get(module).copied()
     }
 
+    /// A module has another name from now on. What its sources say under that is not known.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        if let Some(mut module) = self.modules.remove(from) {
+            // What was built under the old name cannot be loaded under the new one.
+            (module.problems, module.refused) = (Vec::new(), None);
+            (module.latest, module.applied) = (None, Vec::new());
+            self.modules.insert(to.to_owned(), module);
+        }
+        if let Some(version) = self.active.remove(from) {
+            self.active.insert(to.to_owned(), version);
+        }
+        self.together.forget(from);
+        self.building.remove(from);
+    }
+
+    /// A module is no longer there. What it was is remembered, in case it comes back.
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some(module) = self.modules.get_mut(name) {
+            (module.problems, module.refused) = (Vec::new(), None);
+            module.latest = None;
+        }
+        self.active.remove(name);
+        self.together.forget(name);
+        self.building.remove(name);
+    }
+
     /// Whether cargo builds a module now.
     pub(super) fn is_building(&self) -> bool {
         !self.building.is_empty()
@@ -296,6 +322,18 @@ impl ModuleReloads {
 impl Supervisor {
     /// What the builder says.
     pub(super) fn build_event(&mut self, event: BuildEvent) {
+        let of = match &event {
+            BuildEvent::Detected { module, .. }
+            | BuildEvent::Started { module, .. }
+            | BuildEvent::Built { module, .. }
+            | BuildEvent::Unchanged { module, .. }
+            | BuildEvent::Failed { module, .. } => Some(module),
+            _ => None,
+        };
+        if of.is_some_and(|name| self.config.modules.iter().all(|known| known.name != *name)) {
+            // It has been taken out of the configuration meanwhile.
+            return;
+        }
         let ended = match &event {
             BuildEvent::Built { module, .. }
             | BuildEvent::Unchanged { module, .. }
@@ -345,7 +383,8 @@ impl Supervisor {
                 let pending = Pending {
                     timings,
                     since: detected_at,
-                    force: forced,
+                    // Under another name even the same code has to fit again.
+                    force: forced || trigger == "configuration",
                     waiting,
                     ..Pending::new(&module, &trigger, built)
                 };
@@ -397,6 +436,7 @@ impl Supervisor {
                 self.log_about(LogLevel::Debug, &module, line);
             }
             BuildEvent::FilesChanged { files } => {
+                self.assets_changed(&files);
                 self.to_host(ToHost::FilesChanged(files));
             }
             BuildEvent::WatchProblem { message } => {

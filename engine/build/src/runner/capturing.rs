@@ -177,6 +177,16 @@ impl Captures {
         self.is_fresh[index]
     }
 
+    /// Modules have other indices now; `before` is the old one of each.
+    pub(crate) fn renumber(&mut self, before: &[Option<usize>]) {
+        let mut replays = std::mem::take(&mut self.replays);
+        let taken = before
+            .iter()
+            .map(|old| old.and_then(|old| replays[old].take()));
+        self.replays = taken.collect();
+        self.is_fresh = vec![false; before.len()];
+    }
+
     /// The command did not do what was expected of it.
     pub(crate) fn forget(&mut self, index: usize) {
         self.replays[index] = None;

@@ -9,6 +9,7 @@
 //! report: the build is cancelled or, if it was already through, repeated.
 
 mod capturing;
+mod modules;
 mod output;
 mod report;
 mod settle;
@@ -30,7 +31,7 @@ use self::settle::Settled;
 use self::work::{Job, Queue, Work};
 use crate::artifact::{Artifact, Publish};
 use crate::cargo::{CargoCall, CargoReport, ModuleReport};
-use crate::config::BuilderConfig;
+use crate::config::{BuilderConfig, ModuleSource};
 use crate::depinfo;
 use crate::environment::{self, Variable};
 use crate::error::BuildError;
@@ -106,6 +107,8 @@ pub(crate) struct Runner {
     outputs: PathBuf,
     /// Cargo rewrote the lock file during its own build.
     is_lock_changed: bool,
+    /// The modules from now on, to be taken over when no compiler runs.
+    next_modules: Option<Vec<ModuleSource>>,
 }
 
 impl Runner {
@@ -138,6 +141,7 @@ impl Runner {
             outputs: folder,
             captures,
             is_lock_changed: false,
+            next_modules: None,
             config,
             project,
         })
@@ -151,6 +155,9 @@ impl Runner {
         }
         while !self.shared.is_stopping() {
             self.absorb(None);
+            if let Some(modules) = self.next_modules.take() {
+                self.change_modules(modules);
+            }
             if self.build_next() || self.prime_next() {
                 continue;
             }
@@ -174,7 +181,10 @@ impl Runner {
                 files: changes.assets.into_iter().collect(),
             });
         }
-        let mut concerns_running = false;
+        let mut concerns_running = changes.modules.is_some();
+        if let Some(modules) = changes.modules {
+            self.next_modules = Some(modules);
+        }
         let mut arrivals: Vec<_> = changes.changed.into_iter().collect();
         // In the order of their arrival, so that the trigger is the first.
         arrivals.sort_by_key(|(_, at)| *at);

@@ -96,6 +96,19 @@ impl Runner {
         });
     }
 
+    /// A module that is not known here cannot be built.
+    pub(super) fn failed_unknown(&self, module: &str, problem: Problem) {
+        self.send(BuildEvent::Failed {
+            module: module.to_owned(),
+            summary: problem.message.clone(),
+            problems: vec![problem],
+            timings: BuildTimings::default(),
+            detected_at: Instant::now(),
+            trigger: "configuration".to_owned(),
+            forced: false,
+        });
+    }
+
     /// The build is void; its work goes back to the queue.
     pub(super) fn cancelled(&mut self, works: Vec<(usize, Work)>) {
         for (index, work) in works {
@@ -142,6 +155,7 @@ impl Runner {
         match &work.trigger {
             Trigger::Startup => "startup".to_owned(),
             Trigger::Request => "request".to_owned(),
+            Trigger::Added => "configuration".to_owned(),
             Trigger::File(path) => {
                 diagnostics::relative(&path.to_string_lossy(), &self.config.root)
             }

@@ -12,6 +12,8 @@ pub(crate) enum Trigger {
     Startup,
     /// [`crate::Builder::rebuild`].
     Request,
+    /// [`crate::Builder::set_modules`].
+    Added,
     /// This file, the first of them.
     File(PathBuf),
 }
@@ -36,6 +38,13 @@ impl Work {
             detected_at: at,
             needs_cargo: true,
             trigger: Trigger::Startup,
+        }
+    }
+
+    pub(crate) fn added(at: Instant) -> Self {
+        Self {
+            trigger: Trigger::Added,
+            ..Self::startup(at)
         }
     }
 
@@ -73,8 +82,9 @@ impl Work {
         self.trigger == Trigger::Request
     }
 
+    /// Whether the module has not been built before.
     pub(crate) fn is_startup(&self) -> bool {
-        self.trigger == Trigger::Startup
+        matches!(self.trigger, Trigger::Startup | Trigger::Added)
     }
 
     /// `self`, with `other` merged in that came later.
@@ -144,6 +154,13 @@ impl Queue {
             .iter()
             .filter(|(_, work)| matches!(work.trigger, Trigger::File(_)))
             .map(|(index, _)| *index)
+    }
+
+    /// Modules have other indices now: those of `places`, by their old one.
+    pub(crate) fn renumber(&mut self, places: &[Option<usize>]) {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let moved = waiting.filter_map(|(old, work)| Some(((*places.get(old)?)?, work)));
+        self.waiting = moved.collect();
     }
 
     /// Takes the work of a module.

@@ -101,6 +101,11 @@ impl Store {
         self.dir.join(format!("{PREFIX}{sequence}{SUFFIX}"))
     }
 
+    /// Keeps so many from the next one on.
+    pub fn keep(&mut self, count: usize) {
+        self.keep = count;
+    }
+
     /// Writes a checkpoint so that it is there as a whole or not at all, and removes those
     /// that are neither among the last nor needed, as `is_needed` says of a number.
     ///

@@ -9,8 +9,9 @@ use super::Host;
 use crate::assets::AssetRequest;
 use crate::link::Reloaded;
 use crate::loader::{LoaderRequest, ReadyVersion};
+use crate::panic;
 use crate::registry::VersionKey;
-use crate::swap::{Swapped, SwappedVersion};
+use crate::swap::{Refusal, Swapped, SwappedVersion};
 
 /// A version that is being swapped in, as its report has it.
 struct Waiting {
@@ -45,9 +46,15 @@ impl Host {
             });
         }
         let start = Instant::now();
-        let result = self
-            .modules
-            .swap(prepared, &mut self.world, &mut self.book, &self.registry);
+        let mut modules = group.iter().map(|of| &of.report.module);
+        let unlisted = modules.find(|name| !self.registry.is_listed(name)).cloned();
+        let result = if let Some(module) = unlisted {
+            let _ = panic::guard(|| drop(prepared));
+            Err(Refusal::of(&module, "it is no longer in the configuration"))
+        } else {
+            let (world, book) = (&mut self.world, &mut self.book);
+            self.modules.swap(prepared, world, book, &self.registry)
+        };
         let took = start.elapsed();
         match result {
             Ok(swapped) => self.swapped(group, swapped),
@@ -155,7 +162,7 @@ impl Host {
         }
     }
 
-    fn use_assets(&self, module: &str) {
+    pub(super) fn use_assets(&self, module: &str) {
         for (name, key, assets) in self.modules.assets().filter(|(name, ..)| *name == module) {
             let Some(lease) = self.registry.lease(name, key) else {
                 continue;

@@ -1,6 +1,9 @@
 //! What the supervisor asks of the game: versions, calls by name, input.
 
+use std::time::Duration;
+
 use engine_api::input::Input;
+use engine_api::time::Time;
 use engine_api::value::Value;
 use inspector_protocol::wire::MAX_FRAME;
 
@@ -8,6 +11,7 @@ use super::Host;
 use crate::assets::AssetRequest;
 use crate::backend::Artifact;
 use crate::convert;
+use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, LoadRequest, ToHost};
 use crate::loader::{Load, LoadOptions, LoaderRequest};
 use crate::registry::EnteredCall;
@@ -21,6 +25,30 @@ impl Host {
             ToHost::Load(loads) => {
                 let loads = loads.into_iter().map(Load::from).collect();
                 let _ = self.loader.send(LoaderRequest::Load(loads));
+            }
+            ToHost::Modules(modules) => self.set_modules(modules),
+            ToHost::Settings {
+                frame_rate,
+                rollback_within_ms,
+                every_panic_fails,
+                checkpoint_every_ms,
+                checkpoints_kept,
+                drain,
+            } => {
+                self.overdue.set_policies(drain);
+                self.frame_rate = frame_rate.max(1);
+                let step = self.period();
+                if let Some(mut time) = self.world.get_resource_mut::<Time>() {
+                    time.set_step(step);
+                }
+                self.rollback_within = Duration::from_millis(rollback_within_ms);
+                self.every_panic_fails = every_panic_fails;
+                if let Some(checkpoints) = &mut self.checkpoints {
+                    checkpoints.every = Duration::from_millis(checkpoint_every_ms);
+                    let kept = KeeperRequest::Keep(checkpoints_kept);
+                    // Full means that it goes on as before; the next start has it.
+                    let _ = checkpoints.requests.try_send(kept);
+                }
             }
             ToHost::Building(is_building) => {
                 let _ = self.loader.send(LoaderRequest::Building(is_building));

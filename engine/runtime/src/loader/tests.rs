@@ -99,12 +99,7 @@ impl Rig {
             requests: requests.clone(),
             ready: ready_sender,
             outbox: outbox.clone(),
-            closed: Vec::new(),
-            type_images: Vec::new(),
-            kept_types: HashMap::new(),
-            linted: HashSet::new(),
-            is_building: false,
-            left: HashMap::new(),
+            memory: Memory::default(),
         };
         let mut world = World::new();
         state::declare_engine_types(&mut world);
@@ -299,7 +294,7 @@ fn types_of_a_version_that_was_refused_are_still_declared_by_kept_code() {
         let ready = rig.ready.try_recv().unwrap();
         assert_eq!(ready[0].prepared.kept.len(), 1);
     }
-    assert_eq!(rig.loader.type_images.len(), 1);
+    assert_eq!(rig.loader.memory.type_images.len(), 1);
 }
 
 #[test]
@@ -308,6 +303,7 @@ fn a_layout_that_no_kept_code_has_is_new_whatever_the_type_is_called() {
     let health = || crate::testing::describe(one);
     let knows = |loader: &Loader, description: &ModuleDescription| {
         loader
+            .memory
             .kept_types
             .contains_key(&identity(&description.types[0]))
     };
@@ -339,7 +335,7 @@ fn an_edited_constructor_takes_another_type_image_and_a_new_world_once() {
         MADE.store(made, Ordering::SeqCst);
         let world = rig.world.id();
         rig.load("shielded", true).unwrap();
-        (rig.world.id() != world, rig.loader.type_images.len())
+        (rig.world.id() != world, rig.loader.memory.type_images.len())
     };
     assert_eq!(load(1), (false, 1));
     assert_eq!(load(2), (true, 2));

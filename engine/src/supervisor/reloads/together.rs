@@ -122,6 +122,14 @@ impl<B: Clone> Together<B> {
         }
     }
 
+    /// There is no such module any more.
+    pub(super) fn forget(&mut self, module: &str) {
+        for group in &mut self.groups {
+            group.remove(module);
+        }
+        self.groups.retain(|group| !group.is_empty());
+    }
+
     /// Whether others wait for a module, or it for others.
     pub(super) fn is_grouped(&self, module: &str) -> bool {
         self.groups.iter().any(|group| group.contains_key(module))

@@ -21,11 +21,17 @@ fn frames(world: &mut World) -> u64 {
     world.resource::<Frames>().0
 }
 
+/// Game time of a frame, in microseconds.
+fn step(world: &mut World) -> u64 {
+    world.resource::<Time>().step().as_micros() as u64
+}
+
 /// The module.
 #[module]
 pub fn meter(m: &mut ModuleBuilder) {
     m.resource::<Frames>()
         .systems(Update, count)
         .function("answer", answer)
-        .function("frames", frames);
+        .function("frames", frames)
+        .function("step", step);
 }

@@ -161,3 +161,46 @@ fn values_of_types_that_one_module_gave_up_belong_to_the_other() {
     assert_eq!(game.swap("other", other_neighbour), Ok(Some(1)));
     assert_eq!(game.frame(), ["7.0 points"]);
 }
+
+#[test]
+fn a_module_that_is_taken_out_leaves_its_values_and_nothing_else() {
+    let mut game = pair();
+    game.world.resource_mut::<Score>().points = 5;
+    let (world, book) = (&mut game.world, &mut game.book);
+    let retired = game.modules.remove("game", world, book, &game.registry);
+    assert!(retired.is_some());
+    drop(retired);
+    assert_eq!(game.frame(), ["7 points"]);
+    assert!(game.ping().is_empty(), "its observer is gone");
+    assert!(
+        game.call("version")
+            .unwrap_err()
+            .contains("no active version")
+    );
+    assert_eq!(game.registry.active("game"), None);
+    // Another layout is no matter of the module that is gone.
+    assert_eq!(game.swap("other", other_neighbour), Ok(Some(1)));
+    // When it comes back, all is there.
+    assert_eq!(game.swap("game", other_one), Ok(None));
+    assert_eq!(game.frame(), ["other one", "7.0 points"]);
+    assert_eq!(game.world.resource::<Score>().points, 5);
+}
+
+#[test]
+fn a_module_with_another_name_is_the_module_it_was() {
+    let mut game = pair();
+    game.registry.rename_module("game", "arcade");
+    game.modules.rename("game", "arcade");
+    game.book.rename_module("game", "arcade");
+    assert_eq!(game.frame(), ["one", "0 changed", "7 points"]);
+    assert_eq!(game.swap("arcade", two), Ok(Some(1)));
+    assert_eq!(game.frame(), ["two", "0 changed", "7 points"]);
+    let names = ["other".to_owned(), "arcade".to_owned()];
+    game.registry.list_modules(&names);
+    game.modules.sort(&game.registry);
+    let mut ran = game.frame();
+    ran.retain(|line| line != "tick");
+    assert_eq!(ran, ["7 points", "two", "0 changed"]);
+    game.registry.list_modules(&names[..1]);
+    assert!(game.registry.reserve("arcade").is_none());
+}
