@@ -65,6 +65,9 @@ pub(crate) fn checkpoints_of(run: &Path) -> PathBuf {
 /// Messages that may wait in each direction; when full, the game goes on.
 const QUEUE: usize = 1024;
 
+/// How long the game may take to end when its supervisor is gone.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// Runs the host on the pipe that standard input is.
 pub(crate) fn main() -> ExitCode {
     crash::install();
@@ -141,12 +144,22 @@ fn receive(from: &mut impl Read, inbox: &Sender<ToHost>) {
             return;
         }
     }
+    // The supervisor is gone and the frame loop has heard of it, unless game code does not let it
+    // go. Nobody could end that any more.
+    std::thread::sleep(GRACE);
+    platform::exit_at_once();
 }
 
 #[cfg(unix)]
 mod platform {
     use std::os::fd::AsFd as _;
     use std::os::unix::net::UnixStream;
+
+    /// Ends the process without running anything of it.
+    pub(super) fn exit_at_once() {
+        // SAFETY: the function takes a number and does not come back.
+        unsafe { libc::_exit(1) }
+    }
 
     /// Both directions of the pipe.
     pub(super) fn pipe() -> std::io::Result<(UnixStream, UnixStream)> {

@@ -9,6 +9,7 @@ use inspector_protocol::message::{Answer, Request};
 use inspector_protocol::status::{ReloadOutcome, StallStatus};
 use liveloop_tests::MODULE;
 use liveloop_tests::engine::{Engine, LIB};
+use liveloop_tests::process::{self, Watched};
 use liveloop_tests::scratch::Scratch;
 
 /// Short, so that tests are.
@@ -109,8 +110,9 @@ fn a_frame_that_does_not_end_is_named_until_it_does() {
     assert_eq!(holding.answer(), Answer::Value("1".to_owned()));
     assert_eq!(waiting.answer(), Answer::Value("1".to_owned()));
     engine.wait("that it goes on with what was built", |status| {
-        let applied = status.reloads.last()?.outcome == ReloadOutcome::Applied;
-        (applied && status.engine.stall.is_none() && status.problems.is_empty()).then_some(())
+        // The second version is the one that was asked for, the third the edit.
+        let is_in = status.modules[0].active == Some(3);
+        (is_in && status.engine.stall.is_none() && status.problems.is_empty()).then_some(())
     });
     engine.log.wait(0, "that it goes on", |line| {
         line.starts_with("[INFO] the frame loop goes on, it was stalled in game_logic::hold")
@@ -186,6 +188,19 @@ fn wherever_a_version_stalls_it_is_named_and_the_one_before_comes_back() {
         });
     }
     assert!(engine.finish().success());
+}
+
+#[test]
+fn a_host_that_is_stalled_ends_with_its_supervisor() {
+    let scratch = Scratch::take();
+    let config = scratch.policies(POLICIES);
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    let host = Watched::new(engine.dump().engine.host_pid.expect("the host runs"));
+    let argument = format!("{:?}", file(&scratch).display().to_string());
+    let _holding = engine.begin_call("hold", &[&argument]);
+    await_stall(&engine, "hold");
+    process::signal(engine.pid, libc::SIGKILL);
+    host.wait_for_end();
 }
 
 #[test]

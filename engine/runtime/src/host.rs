@@ -272,7 +272,7 @@ impl Host {
         let mut next = Instant::now();
         let mut last_start = next;
         while !self.ended {
-            self.board.turns.fetch_add(1, Ordering::Relaxed);
+            self.board.turns.begin();
             let start = Instant::now();
             if self.waiting.is_empty() && self.starting.is_empty() && !self.is_resuming() {
                 self.frame(start - last_start);
@@ -304,8 +304,12 @@ impl Host {
     fn wait_until(&mut self, deadline: Instant) {
         // A channel that has messages hands them out even after the deadline.
         while !self.ended && Instant::now() < deadline {
+            self.board.turns.end();
             match self.inbox.recv_deadline(deadline) {
-                Ok(message) => self.handle(message),
+                Ok(message) => {
+                    self.board.turns.begin();
+                    self.handle(message);
+                }
                 Err(crossbeam_channel::RecvTimeoutError::Timeout) => return,
                 Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
                     // Nobody is there any more: the supervisor is gone.
@@ -460,6 +464,7 @@ impl Host {
     /// code, so the world goes first, then what versions registered, then their code
     /// (with the process).
     fn finish(mut self) {
+        self.board.turns.begin();
         self.checkpoint(Reason::Exit, Vec::new());
         self.modules.clear(&mut self.world);
         let dropped = panic::guard(|| drop(std::mem::take(&mut self.world)));

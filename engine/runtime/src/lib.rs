@@ -27,7 +27,7 @@
 //! | [`workers`] | threads for calls by name and for jobs | workers, jobs |
 //! | [`assets`] | files to resources | assets |
 //! | [`part`] | what of a version runs besides its functions | any |
-//! | `stall` | noticing that the game does not get on | telemetry |
+//! | [`stall`] | noticing that the game does not get on | telemetry |
 //! | [`telemetry`] | what the inspector shows | telemetry |
 //! | [`link`] | messages between a host and its supervisor | |
 
@@ -61,7 +61,7 @@ pub mod runner;
 pub mod scene;
 pub mod shared;
 pub mod stack;
-mod stall;
+pub mod stall;
 pub mod state;
 pub mod swap;
 pub mod telemetry;

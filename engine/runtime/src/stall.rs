@@ -1,13 +1,35 @@
 //! Noticing that the game does not get on: a frame that does not end, or a version that keeps the
 //! loader.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest time between two looks after which a time still counts. After more, nothing in this
 /// process ran: somebody stopped it, or the machine slept.
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 
-/// Follows the frame loop by counting its turns.
+/// Turns of the frame loop: odd numbers while it is in one, even ones while it waits for the next.
+/// Written by the frame thread, read by anyone.
+#[derive(Default)]
+pub struct Turns(AtomicU64);
+
+impl Turns {
+    /// Whatever the loop does now must end.
+    pub(crate) fn begin(&self) {
+        self.0.store((self.now() + 1) | 1, Ordering::Relaxed);
+    }
+
+    /// The loop waits.
+    pub(crate) fn end(&self) {
+        self.0.store((self.now() | 1) + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Follows the frame loop by its turns.
 pub(crate) struct TurnWatch {
     /// How long a turn may take; zero for as long as it likes.
     limit: Duration,
@@ -35,8 +57,9 @@ impl TurnWatch {
     /// Looks from time to time; returns for how long the loop has been in a turn that takes too
     /// long.
     pub(crate) fn look(&mut self, turn: u64, now: Instant) -> Option<Duration> {
+        let is_waiting = turn.is_multiple_of(2);
         let was_asleep = now.duration_since(self.looked) > LONGEST_GAP;
-        if turn != self.turn || was_asleep {
+        if turn != self.turn || is_waiting || was_asleep {
             self.turn = turn;
             self.since = now;
         }
@@ -62,7 +85,7 @@ mod tests {
             (1, 1050),
             (1, 1100),
             (1, 1900),
-            (2, 2000),
+            (3, 2000),
         ] {
             looks.push(watch.look(turn, start + ms(at)));
         }
@@ -70,9 +93,31 @@ mod tests {
             looks,
             [None, None, None, Some(ms(1000)), Some(ms(1800)), None]
         );
+        // However long it waits for the next.
+        watch.look(4, start + ms(2500));
+        assert_eq!(watch.look(4, start + ms(3500)), None);
         let mut patient = TurnWatch::new(Duration::ZERO, start);
         patient.look(1, start + ms(100));
         assert_eq!(patient.look(1, start + ms(900)), None);
+    }
+
+    #[test]
+    fn turns_and_pauses_take_turns() {
+        let turns = Turns::default();
+        let mut seen = vec![turns.now()];
+        // A frame, a call while the loop waits, two frames without a pause.
+        for step in [
+            Turns::begin,
+            Turns::end,
+            Turns::begin,
+            Turns::end,
+            Turns::begin,
+            Turns::begin,
+        ] {
+            step(&turns);
+            seen.push(turns.now());
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 7]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::call::{CallWatch, RunningCall};
 use crate::jobs::JobList;
 use crate::link::Snapshot;
 use crate::registry::Registry;
-use crate::stall::TurnWatch;
+use crate::stall::{TurnWatch, Turns};
 
 /// Frames kept for the figures.
 const FRAMES: usize = 1024;
@@ -89,7 +89,7 @@ pub struct Board {
     /// Frame times.
     pub frames: FrameTimes,
     /// Turns of the frame loop, with a frame in them or not.
-    pub turns: AtomicU64,
+    pub turns: Turns,
     /// Counts of the world; replaced by the frame thread now and then.
     pub world: Mutex<WorldStatus>,
     /// Problems by what they are about, so that each can be taken back.
@@ -180,7 +180,7 @@ impl Observatory {
 
     /// What keeps the game from getting on.
     fn stall(&mut self, running: &[(RunningCall, Duration)]) -> Option<StallStatus> {
-        let turn = self.board.turns.load(Ordering::Relaxed);
+        let turn = self.board.turns.now();
         let in_frame = self.turns.look(turn, Instant::now());
         let limit = self.turns.limit()?;
         // Innermost calls come last.
