@@ -112,17 +112,22 @@ impl<'a> Engine<'a> {
 
     /// Waits until `frames` more frames have run.
     pub fn run_frames(&self, frames: u64) {
-        let goal = self.dump().engine.frame + frames;
+        // What is known now may be older than what was asked last; what comes after the next
+        // is not.
+        let now = self.frame_after(self.frame_after(self.dump().engine.frame));
+        self.frame_after(now + frames.saturating_sub(1));
+    }
+
+    /// The number of the first frame after one that is heard of.
+    fn frame_after(&self, frame: u64) -> u64 {
         self.wait("frames", |status| {
-            (status.engine.frame >= goal).then_some(())
-        });
+            let now = status.engine.frame;
+            (now > frame).then_some(now)
+        })
     }
 
     /// Waits for a checkpoint that is made after now.
     pub fn next_checkpoint(&self) {
-        // What is known now may be older than what was asked last; what comes after the next
-        // is not.
-        self.run_frames(1);
         self.run_frames(1);
         let engine = self.dump().engine;
         let resumed = engine.restart.and_then(|restart| restart.checkpoint);
