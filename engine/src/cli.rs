@@ -73,6 +73,9 @@ struct RunArguments {
     /// Go on with the last checkpoint of the last run
     #[arg(long)]
     resume: bool,
+    /// What the engine before has left to this one
+    #[arg(long, value_name = "FILE", hide = true)]
+    handover: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -148,6 +151,7 @@ fn run(arguments: RunArguments) -> ExitCode {
         log_level: arguments.log_level,
         no_build: arguments.no_build,
         resume: arguments.resume,
+        handover: arguments.handover,
     };
     match supervisor::run(project, config, options, socket) {
         Ok(code) => code,

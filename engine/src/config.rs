@@ -13,6 +13,7 @@
 //!         rollback_within: 3.0,
 //!         on_panic: Pause, // or RollBack, or Stop
 //!         on_crash: Restart, // or Wait
+//!         on_engine_change: Offer, // or Restart, or Ignore
 //!         drain: WarnAfter(10.0), // or Wait, or CancelAfter(10.0)
 //!         stalled_after: 1.0,
 //!         on_stall: Wait, // or Restart
@@ -80,6 +81,8 @@ pub(crate) struct Policies {
     pub(crate) on_panic: OnPanic,
     /// What becomes of a game whose host died.
     pub(crate) on_crash: OnCrash,
+    /// What follows a change outside of the modules.
+    pub(crate) on_engine_change: OnEngineChange,
     /// What becomes of the calls of versions that drain; modules may have their own.
     drain: Drain,
     /// What keeps the game for so many seconds stalls it; 0 for never.
@@ -98,6 +101,7 @@ impl Default for Policies {
             rollback_within: Seconds(3.0),
             on_panic: OnPanic::Pause,
             on_crash: OnCrash::Restart,
+            on_engine_change: OnEngineChange::Offer,
             drain: Drain::WarnAfter(Seconds(10.0)),
             stalled_after: Seconds(1.0),
             on_stall: OnStall::Wait,
@@ -169,6 +173,17 @@ pub(crate) enum OnStall {
     Wait,
     /// As after a crash: a new host goes on from the last checkpoint.
     Restart,
+}
+
+/// What follows a change outside of the modules: in the engine, its dependencies, manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) enum OnEngineChange {
+    /// The engine is built in the background, and a person restarts it.
+    Offer,
+    /// It is built and takes over by itself.
+    Restart,
+    /// Nothing is built.
+    Ignore,
 }
 
 /// A time of at most a day.
@@ -557,6 +572,14 @@ mod tests {
             error.contains("-1 seconds; it must be 0 to 86400"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_new_engine_is_offered_unless_the_file_says_otherwise() {
+        let policy = |text: &str| parse(text, None).unwrap().policies.on_engine_change;
+        assert_eq!(policy(GOOD), OnEngineChange::Offer);
+        let restarts = GOOD.replace("frame_rate: 30", "policies: (on_engine_change: Restart)");
+        assert_eq!(policy(&restarts), OnEngineChange::Restart);
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //! | [`config`] | `assets/engine.ron` |
 //! | [`project`] | where things are: root, target folder, profile |
 //! | [`supervisor`] | host process, builder, hub, status: everything but the game |
+//! | [`running`] | the engine that runs, as files |
+//! | [`handover`] | what it leaves to the one that takes its place |
 //! | [`host`] | the child process: world, modules, frame loop |
 //! | [`crash`] | the host's last words after a fatal signal |
 //! | [`symbols`] | names and lines of addresses in code |
@@ -18,9 +20,11 @@
 mod cli;
 mod config;
 mod crash;
+mod handover;
 mod host;
 mod line_log;
 mod project;
+mod running;
 mod state_folder;
 mod supervisor;
 mod symbols;

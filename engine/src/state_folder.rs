@@ -20,6 +20,10 @@ pub(crate) fn create(runs: &Path) -> io::Result<PathBuf> {
         .into_iter()
         .filter(|run| !is_running(run))
         .collect();
+    for run in &ended {
+        // Executables of runs that were killed.
+        let _ = fs::remove_dir_all(run.join("engine"));
+    }
     for run in ended.iter().rev().skip(KEPT) {
         // What cannot be removed now is removed by a later run.
         let _ = fs::remove_dir_all(run);

@@ -7,9 +7,10 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use inspector_protocol::message::{Answer, Event, Request, Subscription, WorldAct};
-use inspector_protocol::status::ReloadStatus;
+use inspector_protocol::status::{ReloadStatus, Status};
 use serde::Serialize;
 
 use crate::connection::Link;
@@ -82,6 +83,9 @@ pub enum InspectorCommand {
         #[arg(long, value_name = "TYPE", num_args = 0..=1, default_missing_value = "")]
         clear: Option<String>,
     },
+    /// Start a new host, or the new engine if there is one; the game goes on where it was.
+    /// Print what came of it as JSON.
+    Restart,
     /// Ask a job to end; `dump` lists them with their numbers.
     Cancel {
         /// Number of the job.
@@ -157,7 +161,10 @@ pub fn run(args: InspectorArgs) -> ExitCode {
         None => interface(attach),
         Some(command) => Link::connect(attach.as_deref(), "inspector")
             .map_err(CommandError::from)
-            .and_then(|(link, _)| execute(&link, command)),
+            .and_then(|(link, welcome)| {
+                let pid = welcome.pid.to_string();
+                execute(&link, command, attach.as_deref().unwrap_or(&pid))
+            }),
     };
     match done {
         Ok(()) | Err(CommandError::Closed) => ExitCode::SUCCESS,
@@ -210,8 +217,38 @@ fn interface(attach: Option<String>) -> Result<(), CommandError> {
 /// The id of the one request a command makes.
 const ID: u64 = 1;
 
-fn execute(link: &Link, command: InspectorCommand) -> Result<(), CommandError> {
+/// How long a new engine may take to answer.
+const RESTART_LIMIT: Duration = Duration::from_mins(1);
+
+/// Asks for a restart and waits until the game goes on. A new engine takes over the socket.
+fn restart(link: &Link, attach: &str) -> Result<(), CommandError> {
+    let run_id = |status: &Status| status.engine.run_id.clone();
+    let Answer::Status(before) = ask(link, Request::Status { id: ID })? else {
+        return Err(CommandError::Gone);
+    };
+    match ask(link, Request::RestartHost { id: ID })? {
+        Answer::Done => {}
+        other => return Err(unexpected(&other)),
+    }
+    let deadline = Instant::now() + RESTART_LIMIT;
+    while Instant::now() < deadline {
+        let status = Link::connect(Some(attach), "inspector")
+            .map_err(CommandError::from)
+            .and_then(|(link, _)| ask(&link, Request::Status { id: ID }));
+        if let Ok(Answer::Status(status)) = status
+            && run_id(&status) != run_id(&before)
+            && let Some(restart) = &status.engine.restart
+        {
+            return print_pretty(restart);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(CommandError::Gone)
+}
+
+fn execute(link: &Link, command: InspectorCommand, attach: &str) -> Result<(), CommandError> {
     match command {
+        InspectorCommand::Restart => restart(link, attach),
         InspectorCommand::Dump => match ask(link, Request::Status { id: ID })? {
             Answer::Status(status) => print_pretty(&*status),
             other => Err(unexpected(&other)),

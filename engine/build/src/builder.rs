@@ -36,6 +36,7 @@ const EVENTS: usize = 256;
 ///     profile: "dev".into(),
 ///     selection: Vec::new(),
 ///     modules: vec![ModuleSource { name: "game_logic".into(), package: "game_logic".into() }],
+///     engine: None,
 ///     wrapper: std::env::current_exe().ok(),
 ///     extra_watch: vec!["assets".into()],
 /// })?;

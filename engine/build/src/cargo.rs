@@ -20,6 +20,8 @@ pub(crate) struct CargoCall<'a> {
     pub(crate) target_dir: &'a Path,
     pub(crate) profile: &'a str,
     pub(crate) selection: &'a [String],
+    /// The executable to be built as well.
+    pub(crate) binary: Option<&'a str>,
     pub(crate) environment: &'a [Variable],
 }
 
@@ -33,6 +35,7 @@ impl CargoCall<'_> {
         let mut command = Command::new(self.program);
         command
             .args(["build", "--lib", "--keep-going"])
+            .args(self.binary.into_iter().flat_map(|name| ["--bin", name]))
             .arg("--message-format=json-diagnostic-rendered-ansi")
             .arg("--target-dir")
             .arg(self.target_dir)
@@ -78,6 +81,8 @@ pub(crate) enum ModuleReport {
 pub(crate) struct CargoReport {
     messages: Vec<(String, Diagnostic)>,
     artifacts: Vec<(String, PathBuf)>,
+    /// Packages of which an executable is there.
+    executables: BTreeSet<String>,
     text: String,
 }
 
@@ -94,6 +99,7 @@ enum Message {
         package_id: String,
         target: Target,
         filenames: Vec<PathBuf>,
+        executable: Option<PathBuf>,
     },
     #[serde(other)]
     Other,
@@ -119,7 +125,11 @@ impl CargoReport {
                     package_id,
                     target,
                     filenames,
+                    executable,
                 }) => {
+                    if executable.is_some() {
+                        self.executables.insert(package_id.clone());
+                    }
                     let is_loadable = ["dylib", "cdylib"]
                         .iter()
                         .any(|kind| target.crate_types.contains(*kind));
@@ -159,6 +169,19 @@ impl CargoReport {
                 problems,
             };
         }
+        let problems = self.why_not(module, root);
+        ModuleReport::Failed { problems }
+    }
+
+    /// Whether the engine's executable is there, or why not.
+    pub(crate) fn for_engine(&self, engine: &Module, root: &Path) -> Result<(), Vec<Problem>> {
+        if self.executables.contains(&engine.package_id) {
+            return Ok(());
+        }
+        Err(self.why_not(engine, root))
+    }
+
+    fn why_not(&self, module: &Module, root: &Path) -> Vec<Problem> {
         let is_error = |problem: &Problem| problem.severity == Severity::Error;
         let mut problems = self.problems(module, root, |id| module.closure.contains(id));
         if !problems.iter().any(is_error) {
@@ -171,15 +194,13 @@ impl CargoReport {
             problems.push(Problem {
                 module: module.name.clone(),
                 message: format!(
-                    "cargo built no library of package `{}`; is it in the selection?",
+                    "cargo built nothing of package `{}`; is it in the selection?",
                     module.package
                 ),
                 ..Problem::default()
             });
         }
-        ModuleReport::Failed {
-            problems: diagnostics::arranged(problems),
-        }
+        diagnostics::arranged(problems)
     }
 
     fn problems(

@@ -70,7 +70,7 @@ fn a_module_has_its_own_result_whatever_happens_to_others() {
                 artifact(MINI, r#"["rlib"]"#, "libmini"),
                 artifact(OTHER, both, "libother"),
             ],
-            &["cargo built no library of package `mini`; is it in the selection?"],
+            &["cargo built nothing of package `mini`; is it in the selection?"],
         ),
     ];
     for (lines, expected) in table {
@@ -88,6 +88,7 @@ fn the_call_names_profile_selection_and_target() {
         root: Path::new("/w"),
         target_dir: Path::new("/t"),
         profile,
+        binary: None,
         selection: &selection,
         environment: &[],
     };

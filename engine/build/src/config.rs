@@ -19,6 +19,8 @@ pub struct BuilderConfig {
     pub selection: Vec<String>,
     /// Native modules to keep built.
     pub modules: Vec<ModuleSource>,
+    /// The engine itself, to be built when what it is made of changes; `None` for never.
+    pub engine: Option<EngineSource>,
     /// Executable that calls [`crate::capture::run_if_wrapper`] first thing in
     /// its `main`; without one every build goes through cargo.
     pub wrapper: Option<PathBuf>,
@@ -34,6 +36,15 @@ pub struct ModuleSource {
     pub name: String,
     /// Cargo package with a library target of crate type `dylib` (or `cdylib`).
     pub package: String,
+}
+
+/// The engine: the package and its executable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSource {
+    /// Cargo package.
+    pub package: String,
+    /// Name of the executable in it.
+    pub binary: String,
 }
 
 /// How changes are noticed. The defaults suit everyone; tests and odd file

@@ -114,6 +114,21 @@ pub enum BuildEvent {
         /// Module.
         module: String,
     },
+    /// The engine is being built, because this file has changed.
+    EngineStarted {
+        /// Which, relative to the root.
+        trigger: String,
+    },
+    /// The engine was built for what is on disk now, after the modules that were built with it.
+    /// Its files may be what they were.
+    EngineBuilt,
+    /// The engine does not compile.
+    EngineFailed {
+        /// Errors and warnings, errors first; never empty.
+        problems: Vec<Problem>,
+        /// One line: the first error and how many more.
+        summary: String,
+    },
     /// Files below `extra_watch` have changed, appeared or gone.
     FilesChanged {
         /// Which, absolute.

@@ -49,7 +49,7 @@ mod watch;
 
 pub use artifact::refresh as refresh_artifact;
 pub use builder::Builder;
-pub use config::{BuilderConfig, ModuleSource, WatchOptions};
+pub use config::{BuilderConfig, EngineSource, ModuleSource, WatchOptions};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildMethod, BuildTimings};
 pub use inspector_protocol::content_hash;

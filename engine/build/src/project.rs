@@ -8,7 +8,8 @@ use cargo_metadata::{
     CrateType, DependencyKind, Metadata, MetadataCommand, Package, PackageId, TargetKind,
 };
 
-use crate::config::{BuilderConfig, ModuleSource};
+use crate::config::{BuilderConfig, EngineSource, ModuleSource};
+use crate::depinfo;
 use crate::environment;
 use crate::error::BuildError;
 use crate::snapshot::Area;
@@ -54,6 +55,8 @@ pub(crate) struct Module {
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) modules: Vec<Module>,
+    /// The engine, as far as it can be built here.
+    pub(crate) engine: Option<Module>,
     /// Folder of every path package, with its name.
     packages: BTreeMap<PathBuf, String>,
     /// Files that concern every module: manifests, lock file, toolchain, config.
@@ -84,6 +87,8 @@ impl Project {
             .iter()
             .map(|module| Module::find(module, metadata))
             .collect::<Result<_, _>>()?;
+        let engine = config.engine.as_ref();
+        let engine = engine.and_then(|engine| Module::engine(engine, config, metadata));
         let assets = config
             .extra_watch
             .iter()
@@ -92,6 +97,7 @@ impl Project {
         Ok(Self {
             root,
             modules,
+            engine,
             packages,
             workspace_files,
             assets,
@@ -107,7 +113,7 @@ impl Project {
             .map(Area::File)
             .collect();
         areas.extend(self.assets.iter().cloned().map(Area::Assets));
-        for module in &self.modules {
+        for module in self.modules.iter().chain(&self.engine) {
             areas.insert(Area::Crate(module.dir.clone()));
             areas.extend(module.dependency_dirs.iter().cloned().map(Area::Crate));
             // Also those inside the crate: a hidden file can be included too.
@@ -118,9 +124,17 @@ impl Project {
 
     /// What a change of `path` means for module `index`.
     pub(crate) fn effect(&self, index: usize, path: &Path) -> Effect {
-        let Some(module) = self.modules.get(index) else {
-            return Effect::None;
-        };
+        let module = self.modules.get(index);
+        module.map_or(Effect::None, |module| self.effect_on(module, path))
+    }
+
+    /// Whether a change of `path` concerns the engine.
+    pub(crate) fn concerns_engine(&self, path: &Path) -> bool {
+        let engine = self.engine.as_ref();
+        engine.is_some_and(|engine| self.effect_on(engine, path) != Effect::None)
+    }
+
+    fn effect_on(&self, module: &Module, path: &Path) -> Effect {
         if self.workspace_files.contains(path) {
             return Effect::Cargo;
         }
@@ -210,30 +224,46 @@ impl Module {
                 module: source.name.clone(),
                 package: source.package.clone(),
             })?;
-        let build_script = package
-            .targets
-            .iter()
-            .find(|target| target.kind.contains(&TargetKind::CustomBuild))
-            .map(|target| target.src_path.clone().into_std_path_buf());
         let closure = closure_of(&package.id, metadata);
-        let dependency_dirs = metadata
-            .packages
-            .iter()
-            .filter(|other| other.source.is_none() && other.id != package.id)
-            .filter(|other| closure.contains(&other.id.repr))
-            .map(folder)
-            .collect();
         Ok(Self {
             name: source.name.clone(),
             package: source.package.clone(),
             crate_name: library.name.replace('-', "_"),
             package_id: package.id.repr.clone(),
             dir: folder(package),
-            dependency_dirs,
+            dependency_dirs: dependency_dirs(package, &closure, metadata),
             closure,
-            build_script,
+            build_script: build_script(package),
             own_inputs: BTreeSet::new(),
             dependency_inputs: BTreeSet::new(),
+            rerun_if_changed: None,
+            is_broken: false,
+        })
+    }
+
+    /// The engine, in the form of a module. `None` if it is no package of the workspace.
+    fn engine(engine: &EngineSource, config: &BuilderConfig, metadata: &Metadata) -> Option<Self> {
+        let mut packages = metadata.packages.iter();
+        let package = packages
+            .find(|package| package.source.is_none() && package.name.as_str() == engine.package)?;
+        let closure = closure_of(&package.id, metadata);
+        let folder_of_output = match config.profile.as_str() {
+            "dev" => "debug",
+            other => other,
+        };
+        let dep_info = config.target_dir.join(folder_of_output);
+        let dep_info = dep_info.join(&engine.binary).with_extension("d");
+        Some(Self {
+            name: engine.package.clone(),
+            package: engine.package.clone(),
+            crate_name: engine.binary.replace('-', "_"),
+            package_id: package.id.repr.clone(),
+            dir: folder(package),
+            dependency_dirs: dependency_dirs(package, &closure, metadata),
+            closure,
+            build_script: build_script(package),
+            own_inputs: BTreeSet::new(),
+            dependency_inputs: depinfo::read(&dep_info, &config.root).into_iter().collect(),
             rerun_if_changed: None,
             is_broken: false,
         })
@@ -327,6 +357,26 @@ fn is_library_source(path: &Path, dir: &Path) -> bool {
         && !["tests", "benches", "examples"]
             .iter()
             .any(|name| top == Some(name.as_ref()))
+}
+
+fn build_script(package: &Package) -> Option<PathBuf> {
+    let mut targets = package.targets.iter();
+    let script = targets.find(|target| target.kind.contains(&TargetKind::CustomBuild))?;
+    Some(script.src_path.clone().into_std_path_buf())
+}
+
+/// Folders of the path packages that a package is built from, itself excluded.
+fn dependency_dirs(
+    package: &Package,
+    closure: &BTreeSet<String>,
+    metadata: &Metadata,
+) -> BTreeSet<PathBuf> {
+    let others = metadata.packages.iter();
+    others
+        .filter(|other| other.source.is_none() && other.id != package.id)
+        .filter(|other| closure.contains(&other.id.repr))
+        .map(folder)
+        .collect()
 }
 
 fn folder(package: &Package) -> PathBuf {

@@ -37,6 +37,7 @@ fn project_of(modules: Vec<Module>) -> Project {
     Project {
         root: "/w".into(),
         modules,
+        engine: None,
         packages: packages
             .iter()
             .map(|(dir, name)| (dir.into(), (*name).into()))
@@ -143,5 +144,32 @@ fn a_change_of_what_modules_share_concerns_all_of_them() {
             .map(|(index, _)| project.modules[index].name.as_str())
             .collect();
         assert_eq!(found, concerned, "{path}");
+    }
+}
+
+#[test]
+fn the_engine_is_built_from_its_own_crates_and_what_manifests_say() {
+    let mut project = project(module(None));
+    assert!(!project.concerns_engine(Path::new("/w/engine/src/main.rs")));
+    project.engine = Some(Module {
+        dir: "/w/engine".into(),
+        dependency_dirs: BTreeSet::from(["/w/engine/api".into()]),
+        ..Module::for_test("engine", "engine", &[])
+    });
+    for (path, concerned) in [
+        ("/w/engine/src/main.rs", true),
+        ("/w/engine/api/src/lib.rs", true),
+        ("/w/Cargo.lock", true),
+        ("/w/rust-toolchain.toml", true),
+        ("/w/engine/Cargo.toml", true),
+        ("/w/engine/tests/it.rs", false),
+        ("/w/game/src/lib.rs", false),
+        ("/w/assets/words.txt", false),
+    ] {
+        assert_eq!(
+            project.concerns_engine(Path::new(path)),
+            concerned,
+            "{path}"
+        );
     }
 }

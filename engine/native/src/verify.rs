@@ -104,7 +104,10 @@ pub fn verify(bytes: &[u8], name: &str) -> Result<(), LoadError> {
 
 /// What to do about an artifact of another build.
 pub fn advice() -> String {
-    format!("build engine and module together with `{BUILD_COMMAND}` and restart the engine")
+    format!(
+        "build engine and module together (`{BUILD_COMMAND}`, or let the running engine do it), then \
+         `inspector restart`, R in the inspector, goes on with both and with the game as it is"
+    )
 }
 
 fn native_architecture() -> object::Architecture {

@@ -144,17 +144,17 @@ fn signal_name(signal: i32) -> String {
 }
 
 impl HostProcess {
-    /// Starts a host; everything it says arrives in `messages`.
+    /// Starts a host with the engine's own command; everything it says arrives in `messages`.
     ///
     /// # Errors
     /// If the process or a thread cannot be started.
     pub(super) fn start(
         run: u64,
+        mut command: Command,
         setup: &HostSetup,
         messages: &Sender<Message>,
     ) -> std::io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
-        let mut command = Command::new(std::env::current_exe()?);
         command
             .arg("__host")
             .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -15,6 +15,7 @@
 //! | [`restart`] | what follows the death of a host |
 //! | [`stall`] | a game that does not get on |
 //! | [`status`] | the status document |
+//! | [`take_over`] | another engine takes the place of this one |
 
 mod backtrace;
 mod configuring;
@@ -25,6 +26,7 @@ mod reloads;
 mod restart;
 mod stall;
 mod status;
+mod take_over;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
@@ -36,7 +38,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use engine_build::{BuildEvent, Builder, BuilderConfig};
+use engine_build::{BuildEvent, Builder, BuilderConfig, EngineSource};
 use engine_runtime::host::ResumeFrom;
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
@@ -46,10 +48,12 @@ use inspector_protocol::message::{
 use inspector_protocol::status::{HostState, Problem};
 use miette::{IntoDiagnostic as _, Result, WrapErr as _};
 
-use crate::config::{Config, ConfigError, OnPanic};
+use crate::config::{Config, ConfigError, OnEngineChange, OnPanic};
+use crate::handover::Handover;
 use crate::host::HostSetup;
 use crate::line_log::LineLog;
 use crate::project::Project;
+use crate::running::RunningEngine;
 use crate::state_folder;
 use backtrace::{Backtraces, Named};
 use configuring::{Configuring, Reading};
@@ -58,6 +62,7 @@ pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
 use reloads::{Pending, Reloads};
 use restart::Restarts;
+use take_over::NextEngine;
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -76,6 +81,8 @@ pub(crate) struct RunOptions {
     pub(crate) no_build: bool,
     /// Go on with the last checkpoint of the last run.
     pub(crate) resume: bool,
+    /// What the engine before has left, if this one takes its place.
+    pub(crate) handover: Option<PathBuf>,
 }
 
 /// Everything that happens.
@@ -171,6 +178,10 @@ struct Supervisor {
     restarts: Restarts,
     /// Where panics and crashes came from.
     backtraces: Backtraces,
+    /// The engine that runs, as files.
+    running: RunningEngine,
+    /// The engine that would come next.
+    next_engine: NextEngine,
 }
 
 /// Runs the game until it ends; returns the exit code.
@@ -186,7 +197,8 @@ pub(crate) fn run(
     let terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
     let with_ui = terminal && !options.headless;
     let (messages, received) = bounded(QUEUE);
-    let resumed_run = if options.resume {
+    let handed = options.handover.as_deref().map(Handover::take);
+    let resumed_run = if options.resume && handed.is_none() {
         let last = state_folder::last(&project.runs());
         Some(last.ok_or_else(|| {
             miette::miette!(
@@ -197,9 +209,17 @@ pub(crate) fn run(
     } else {
         None
     };
-    let state = state_folder::create(&project.runs())
+    let (state, handover) = if let Some((run, handover)) = handed {
+        (run, Some(handover))
+    } else {
+        let state = state_folder::create(&project.runs())
+            .into_diagnostic()
+            .wrap_err("no folder for the state of this run can be made")?;
+        (state, None)
+    };
+    let running = RunningEngine::keep(&state)
         .into_diagnostic()
-        .wrap_err("no folder for the state of this run can be made")?;
+        .wrap_err("the engine's own files cannot be kept")?;
     let mut supervisor = Supervisor {
         log: LineLog::new((!with_ui).then_some(options.log_level)),
         project,
@@ -231,12 +251,20 @@ pub(crate) fn run(
         resumed_run,
         restarts: Restarts::default(),
         backtraces: Backtraces::default(),
+        running,
+        next_engine: NextEngine::default(),
     };
     let end = end_signals()?;
-    let ui = supervisor.start(with_ui, socket)?;
+    let ui = supervisor.start(with_ui, socket, handover.as_ref())?;
     let code = supervisor.work(&received, &end);
+    let next = supervisor.next_engine();
     supervisor.end(ui);
-    Ok(code)
+    match next {
+        Some(command) => Err(take_over::enter(command))
+            .into_diagnostic()
+            .wrap_err("the new engine cannot be entered"),
+        None => Ok(code),
+    }
 }
 
 /// Becomes true when the process is asked to end.
@@ -252,7 +280,12 @@ fn end_signals() -> Result<Arc<AtomicBool>> {
 }
 
 impl Supervisor {
-    fn start(&mut self, with_ui: bool, socket: Socket) -> Result<Option<JoinHandle<()>>> {
+    fn start(
+        &mut self,
+        with_ui: bool,
+        socket: Socket,
+        handover: Option<&Handover>,
+    ) -> Result<Option<JoinHandle<()>>> {
         self.hub
             .serve(socket, &self.project.root, &self.messages)
             .into_diagnostic()
@@ -262,6 +295,9 @@ impl Supervisor {
         } else {
             None
         };
+        if let Some(handover) = handover {
+            self.take_handover(handover);
+        }
         if self.options.no_build {
             self.info(format!(
                 "Waiting for artifacts in {}",
@@ -270,9 +306,29 @@ impl Supervisor {
         } else {
             self.start_builder()?;
         }
-        let resume = self.resumed_run.is_some().then(|| self.resume_from(None));
-        self.start_host(resume, Vec::new());
+        if handover.is_none() {
+            let resume = self.resumed_run.is_some().then(|| self.resume_from(None));
+            self.start_host(resume, Vec::new());
+        }
         Ok(ui)
+    }
+
+    /// Goes on where the engine before stopped. The host is started first: it need not wait
+    /// for the builder.
+    fn take_handover(&mut self, handover: &Handover) {
+        let (age, now) = (handover.age(), Instant::now());
+        let began = now.checked_sub(age).unwrap_or(now);
+        let uptime = Duration::from_millis(handover.uptime_ms);
+        self.started = began.checked_sub(uptime).unwrap_or(began);
+        (self.runs, self.log_seq) = (handover.runs, handover.log_seq);
+        let mut handover = handover.clone();
+        handover.modules.retain(|name, _| {
+            let mut modules = self.config.modules.iter();
+            modules.any(|module| module.name == *name)
+        });
+        let loads = self.reloads.take_over(&handover, began);
+        self.follow(handover.reason.clone(), began);
+        self.start_host(Some(self.resume_from(None)), loads);
     }
 
     fn start_ui(&self) -> Result<JoinHandle<()>> {
@@ -303,6 +359,7 @@ impl Supervisor {
             profile: self.project.cargo_profile.clone(),
             selection: Vec::new(),
             modules: self.sources(),
+            engine: self.engine_source(),
             wrapper: std::env::current_exe().ok(),
             extra_watch: vec![self.project.assets.clone()],
         })
@@ -321,6 +378,16 @@ impl Supervisor {
             })
             .into_diagnostic()?;
         Ok(())
+    }
+
+    /// What the builder has to know of the engine; `None` if it is not to be built.
+    fn engine_source(&self) -> Option<EngineSource> {
+        let binary = self.running.executable().file_stem()?;
+        let is_watched = self.config.policies.on_engine_change != OnEngineChange::Ignore;
+        is_watched.then(|| EngineSource {
+            package: env!("CARGO_PKG_NAME").to_owned(),
+            binary: binary.to_string_lossy().into_owned(),
+        })
     }
 
     /// Starts a host that goes on with a checkpoint and begins with these versions.
@@ -348,7 +415,8 @@ impl Supervisor {
             drain: self.config.drain_policies(),
             resume,
         };
-        match HostProcess::start(self.runs, &setup, &self.messages) {
+        let command = self.running.command();
+        match HostProcess::start(self.runs, command, &setup, &self.messages) {
             Ok(host) => {
                 self.host = Some(host);
                 self.host_state = HostState::Starting;
@@ -447,6 +515,7 @@ impl Supervisor {
             );
         }
         drop(self.builder.take());
+        self.running.forget();
         // Without clients the UI sees the hub go and gives the terminal back.
         drop(self.hub);
         if let Some(ui) = ui {

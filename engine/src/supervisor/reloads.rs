@@ -1,6 +1,7 @@
 //! From a build to an entry in the history: what was built, what the host made of it,
 //! who waits for the outcome.
 
+mod hand_over;
 mod outcomes;
 mod revive;
 mod together;
@@ -342,6 +343,9 @@ impl Supervisor {
             _ => None,
         };
         self.take_build_event(event);
+        if ended.is_some() {
+            self.take_over_if_wanted();
+        }
         // The host has heard of what was built by now.
         let building = &mut self.reloads.building;
         if ended.is_some_and(|module| building.remove(&module)) && building.is_empty() {
@@ -376,24 +380,13 @@ impl Supervisor {
                 trigger,
                 forced,
             } => {
-                let built = Built { artifact, hash };
-                self.reloads.keep_artifacts(&module);
-                self.set_build_problems(&module, problems);
-                let waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
                 let pending = Pending {
                     timings,
                     since: detected_at,
-                    // Under another name even the same code has to fit again.
-                    force: forced || trigger == "configuration",
-                    waiting,
-                    ..Pending::new(&module, &trigger, built)
+                    force: forced,
+                    ..Pending::new(&module, &trigger, Built { artifact, hash })
                 };
-                if self.is_quarantined(&module, hash, forced) {
-                    self.refuse_quarantined(pending);
-                    return self.build_ended(&module, None);
-                }
-                self.reloads.module(&module).is_stuck = false;
-                self.build_ended(&module, Some(pending));
+                self.built(pending, problems);
             }
             BuildEvent::Unchanged {
                 module,
@@ -435,6 +428,9 @@ impl Supervisor {
                 let line = format!("{module}: a later save replaces the running build");
                 self.log_about(LogLevel::Debug, &module, line);
             }
+            BuildEvent::EngineStarted { .. }
+            | BuildEvent::EngineBuilt
+            | BuildEvent::EngineFailed { .. } => self.engine_event(event),
             BuildEvent::FilesChanged { files } => {
                 self.assets_changed(&files);
                 self.to_host(ToHost::FilesChanged(files));
@@ -450,6 +446,25 @@ impl Supervisor {
             }
             _ => {}
         }
+    }
+
+    /// Something new was built of a module.
+    fn built(&mut self, mut pending: Pending, problems: Vec<Problem>) {
+        let (module, hash) = (pending.module.clone(), pending.built.hash);
+        self.reloads.keep_artifacts(&module);
+        self.set_build_problems(&module, problems);
+        if pending.trigger == "startup" && self.reloads.has(&module, hash) {
+            // The engine before has built it.
+            let next = self.reloads.together.is_there(&module);
+            return self.go_on(next);
+        }
+        pending.waiting = std::mem::take(&mut self.reloads.module(&module).waiting);
+        if self.is_quarantined(&module, hash, pending.force) {
+            self.refuse_quarantined(pending);
+            return self.build_ended(&module, None);
+        }
+        self.reloads.module(&module).is_stuck = false;
+        self.build_ended(&module, Some(pending));
     }
 
     fn detected(&mut self, files: &[PathBuf], module: &str) {
@@ -539,7 +554,12 @@ impl Supervisor {
     /// A build has ended, with something that could be loaded or without. Loads what waits for
     /// nothing else now.
     fn build_ended(&mut self, module: &str, pending: Option<Pending>) {
-        match self.reloads.together.ended(module, pending) {
+        let next = self.reloads.together.ended(module, pending);
+        self.go_on(next);
+    }
+
+    fn go_on(&mut self, next: Next<Pending>) {
+        match next {
             Next::Load(group) => self.load_group(group),
             Next::Hold { built, failed } => {
                 for pending in built {

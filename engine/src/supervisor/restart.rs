@@ -263,8 +263,12 @@ impl Supervisor {
     }
 
     /// A client asks for a new host: it goes on where the one before was, on what was built
-    /// last.
+    /// last. If there is a new engine, that takes over.
     pub(super) fn restart_host(&mut self, client: ClientId, id: u64) {
+        if self.running.is_replaced() {
+            let reason = "somebody asked for the new engine";
+            return self.take_over(reason, Some((client, id)));
+        }
         if self.restart_stalled() {
             self.restarting.push((client, id));
             return self.answer_restart();

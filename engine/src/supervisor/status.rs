@@ -27,6 +27,7 @@ impl Supervisor {
             problems.insert(0, death.clone());
         }
         problems.extend(self.snapshot.stall.iter().map(stall::problem));
+        problems.extend(self.next_engine.problems.iter().cloned());
         problems.extend(self.configuring.problems().iter().cloned());
         problems.extend(self.snapshot.problems.iter().cloned());
         self.backtraces.add_to(&mut problems);

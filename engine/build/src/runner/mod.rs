@@ -9,6 +9,7 @@
 //! report: the build is cancelled or, if it was already through, repeated.
 
 mod capturing;
+mod engine;
 mod modules;
 mod output;
 mod report;
@@ -74,6 +75,8 @@ struct LastBuild {
 struct Running {
     modules: Vec<usize>,
     is_cargo: bool,
+    /// The engine is built as well.
+    has_engine: bool,
     /// When it started, for files that are found to be inputs afterwards.
     since: SystemTime,
     started: Instant,
@@ -109,6 +112,8 @@ pub(crate) struct Runner {
     is_lock_changed: bool,
     /// The modules from now on, to be taken over when no compiler runs.
     next_modules: Option<Vec<ModuleSource>>,
+    /// The file because of which the engine has to be built.
+    engine_work: Option<PathBuf>,
 }
 
 impl Runner {
@@ -142,6 +147,7 @@ impl Runner {
             captures,
             is_lock_changed: false,
             next_modules: None,
+            engine_work: None,
             config,
             project,
         })
@@ -193,6 +199,7 @@ impl Runner {
                 self.is_lock_changed = true;
                 continue;
             }
+            concerns_running |= self.note_for_engine(&path, running);
             let concerned = self.project.concerned(&path);
             if concerned.len() > 1 {
                 let names = concerned.iter();
@@ -205,7 +212,7 @@ impl Runner {
             for (index, effect) in concerned {
                 let work = Work::changed(path.clone(), effect == Effect::Cargo, at);
                 self.queue.add(index, work);
-                concerns_running |= is_part(running, index);
+                concerns_running |= is_part(running, index) || is_engine_alone(running);
             }
         }
         for (path, at) in changes.touched {
@@ -241,6 +248,7 @@ impl Runner {
         match self.queue.next(is_cargo) {
             Some(Job::Replay(index, work)) => self.build_by_replay(index, work),
             Some(Job::Cargo(works)) => self.build_by_cargo(works),
+            None if self.engine_work.is_some() => self.build_by_cargo(Vec::new()),
             None => return false,
         }
         true
@@ -275,6 +283,7 @@ impl Runner {
         let running = Running {
             modules: vec![index],
             is_cargo: false,
+            has_engine: false,
             since: SystemTime::now(),
             started: Instant::now(),
         };
@@ -343,9 +352,11 @@ impl Runner {
     }
 
     fn build_by_cargo(&mut self, works: Vec<(usize, Work)>) {
+        let engine = self.engine_work.take();
         let running = Running {
             modules: works.iter().map(|(index, _)| *index).collect(),
             is_cargo: true,
+            has_engine: engine.is_some(),
             since: SystemTime::now(),
             started: Instant::now(),
         };
@@ -354,10 +365,14 @@ impl Runner {
             self.send_started(*index, BuildMethod::Cargo);
         }
         self.mark_overlooked(&works);
+        self.send_engine_started(engine.as_deref());
         let (report, is_success) = match self.run_cargo(&running) {
             Ok(done) => done,
             Err(Waited::Stopped) => return,
-            Err(_) => return self.cancelled(works),
+            Err(_) => {
+                self.put_engine_back(engine);
+                return self.cancelled(works);
+            }
         };
         let is_new_workspace = works.iter().any(|(_, work)| {
             work.is_startup() || work.files.iter().any(|path| self.project.is_manifest(path))
@@ -381,6 +396,7 @@ impl Runner {
         let Settled::Current(prints) = self.settle(&running, is_success) else {
             // What cargo was asked for has been done as far as it could be,
             // but it was for sources that are gone.
+            self.put_engine_back(engine);
             return self.cancelled(works);
         };
         for (((index, work), result), print) in works.into_iter().zip(artifacts).zip(prints) {
@@ -407,6 +423,9 @@ impl Runner {
                 }
             }
         }
+        if running.has_engine {
+            self.engine_ended(&report);
+        }
     }
 
     /// Runs cargo until the lock file stays as it is.
@@ -415,7 +434,8 @@ impl Runner {
         loop {
             rounds += 1;
             self.is_lock_changed = false;
-            let with_wrapper = self.captures.is_wrapping();
+            // The wrapper is the engine's executable, which may be replaced half-way.
+            let with_wrapper = self.captures.is_wrapping() && !running.has_engine;
             let (mut report, mut is_success) = self.run_cargo_once(running, with_wrapper)?;
             if with_wrapper && !is_success && self.captures.is_blamed_in(report.text()) {
                 (report, is_success) = self.run_cargo_once(running, false)?;
@@ -453,6 +473,12 @@ impl Runner {
             target_dir: &self.config.target_dir,
             profile: &self.config.profile,
             selection: &self.config.selection,
+            binary: self
+                .config
+                .engine
+                .as_ref()
+                .filter(|_| running.has_engine)
+                .map(|engine| engine.binary.as_str()),
             environment: &self.environment,
         };
         let mut command = call.command();
@@ -532,6 +558,7 @@ impl Runner {
         let running = Running {
             modules: (0..self.modules.len()).collect(),
             is_cargo: true,
+            has_engine: false,
             since: SystemTime::now(),
             started: Instant::now(),
         };
@@ -540,6 +567,11 @@ impl Runner {
         }
         true
     }
+}
+
+/// Whether nothing but the engine is being built.
+fn is_engine_alone(running: Option<&Running>) -> bool {
+    running.is_some_and(|running| running.has_engine && running.modules.is_empty())
 }
 
 fn is_part(running: Option<&Running>, index: usize) -> bool {

@@ -121,6 +121,7 @@ impl Scratch {
             target_dir: self.path("target"),
             profile: "dev".into(),
             selection: Vec::new(),
+            engine: None,
             modules: vec![ModuleSource {
                 name: "mini".into(),
                 package: "mini".into(),

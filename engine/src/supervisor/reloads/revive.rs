@@ -23,6 +23,17 @@ pub(super) struct Revived {
     failed: Option<Failed>,
 }
 
+impl Revived {
+    /// What ran before runs again.
+    pub(super) fn again(from: Option<u32>, why: &str) -> Self {
+        Self {
+            from,
+            why: why.to_owned(),
+            failed: None,
+        }
+    }
+}
+
 /// A version that failed and is rolled back.
 #[derive(Debug, Clone)]
 pub(super) struct Failed {

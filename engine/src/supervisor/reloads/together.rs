@@ -96,6 +96,22 @@ impl<B: Clone> Together<B> {
             None => Step::Failed,
         };
         group.insert(module.to_owned(), step);
+        Self::next(group)
+    }
+
+    /// What was built of a module is what runs.
+    pub(super) fn is_there(&mut self, module: &str) -> Next<B> {
+        let mut groups = self.groups.iter_mut();
+        let Some(group) = groups.find(|group| group.contains_key(module)) else {
+            return Next::Load(Vec::new());
+        };
+        group.remove(module);
+        let next = Self::next(group);
+        self.groups.retain(|group| !group.is_empty());
+        next
+    }
+
+    fn next(group: &mut BTreeMap<String, Step<B>>) -> Next<B> {
         if group.values().any(|step| matches!(step, Step::Building)) {
             return Next::Load(Vec::new());
         }
@@ -200,6 +216,17 @@ mod tests {
         assert_eq!(together.ended("ai", None), hold(&[], &["ai"]));
         assert_eq!(together.ended("core", Some(2)), hold(&[2], &["ai"]));
         assert_eq!(together.ended("ai", Some(3)), load(&[3, 2]));
+    }
+
+    #[test]
+    fn a_module_that_is_there_keeps_nobody_waiting() {
+        let mut together = Together::default();
+        together.begin(&names(&["core", "ai", "ui"]));
+        assert_eq!(together.ended("core", Some(1)), load(&[]));
+        assert_eq!(together.is_there("ui"), load(&[]));
+        assert_eq!(together.is_there("ai"), load(&[1]));
+        together.runs("core", |_| true);
+        assert_eq!(together.is_there("ai"), load(&[]));
     }
 
     #[test]
