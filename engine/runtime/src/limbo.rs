@@ -135,6 +135,16 @@ impl Limbo {
         })
     }
 
+    /// All parts of an entity's value, with their paths.
+    pub fn parts(&self, type_path: &str, entity: Entity) -> impl Iterator<Item = &(String, Data)> {
+        let of_type = self.types.get(type_path);
+        let maps = of_type.map(|of_type| [&*of_type.parts, &of_type.live]);
+        let lists = maps.into_iter().flatten();
+        lists
+            .filter_map(move |parts| parts.get(&entity.to_bits()))
+            .flatten()
+    }
+
     /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()

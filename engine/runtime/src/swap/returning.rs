@@ -57,8 +57,13 @@ pub(super) fn take_back(
             // What belongs to no entity is kept under the placeholder.
             _ => entity == Entity::PLACEHOLDER && initialized.contains(&index),
         };
+        let resource = match state.kind {
+            StateKind::Component => None,
+            _ => world.resource_entities().get(component),
+        };
         let returning = Returning {
             schema: &state.schema,
+            resource,
             values,
             registry: registry(kept),
             limbo,
@@ -88,6 +93,8 @@ fn registry(kept: &KeptType) -> TypeRegistry {
 /// Values of one type.
 struct Returning<'a> {
     schema: &'a Schema,
+    /// The entity of a resource, which had none while nobody registered it.
+    resource: Option<Entity>,
     values: ValueFunctions,
     registry: TypeRegistry,
     limbo: &'a Limbo,
@@ -182,13 +189,35 @@ impl Returning<'_> {
         report.removed += removed.len();
         report.restored += restored.len();
         returned.limbo.take(path, entity, String::new());
+        let owner = self.resource.unwrap_or(entity);
+        if owner != entity {
+            self.give_parts(name, entity, owner, &restored, returned);
+        }
         for part in restored {
             returned.limbo.take(path, entity, part);
         }
         for (part, data) in removed {
-            returned.limbo.add(path, entity, part, data);
+            returned.limbo.add(path, owner, part, data);
         }
         Ok(())
+    }
+
+    /// What is kept of a resource's earlier fields is from now on that of its entity.
+    fn give_parts(
+        &self,
+        name: &str,
+        from: Entity,
+        to: Entity,
+        restored: &[String],
+        returned: &mut Returned,
+    ) {
+        let path = &self.schema.path;
+        for (part, data) in self.limbo.parts(name, from) {
+            if !part.is_empty() && !restored.contains(part) {
+                returned.limbo.take(path, from, part.clone());
+                returned.limbo.add(path, to, part.clone(), data.clone());
+            }
+        }
     }
 }
 

@@ -173,7 +173,10 @@ impl<'a> Maker<'a> {
                 let Some(entity) = self.map.get(bits).copied() else {
                     continue;
                 };
-                for (part, data) in parts {
+                // The value itself last: it takes from the parts that are kept by then.
+                let (whole, parts): (Vec<_>, Vec<_>) =
+                    parts.iter().partition(|(part, _)| part.is_empty());
+                for (part, data) in parts.into_iter().chain(whole) {
                     let mut data = data.clone();
                     self.follow(&mut data);
                     let of_resource = entity == Entity::PLACEHOLDER;
@@ -185,8 +188,10 @@ impl<'a> Maker<'a> {
                         extra.push((entity, self.new_column(running, values)));
                         continue;
                     }
+                    let owner = running.and_then(|running| self.resource_entities[running]);
+                    let owner = owner.filter(|_| of_resource).unwrap_or(entity);
                     let of_type = self.limbo.entry(new_path.clone()).or_default();
-                    let kept = of_type.entry(entity.to_bits()).or_default();
+                    let kept = of_type.entry(owner.to_bits()).or_default();
                     kept.push((part.clone(), data));
                 }
             }

@@ -288,3 +288,36 @@ fn a_type_that_gets_its_name_back_gets_its_values_back() {
     assert_eq!(game.world.get::<Label>(entity), Some(&label));
     assert!(game.world.get::<later::Title>(entity).is_none());
 }
+
+#[test]
+fn what_a_resource_lost_before_waits_with_it() {
+    fn with_lives(m: &mut ModuleBuilder) {
+        few(m);
+        m.resource::<other::Score>();
+    }
+    fn without(m: &mut ModuleBuilder) {
+        few(m);
+        m.resource::<Score>();
+    }
+    fn restored(build: Build, checkpoint: &Checkpoint) -> Game {
+        let mut game = Game::with(build);
+        checkpoint::restore(&mut game.world, &mut game.book, &[], checkpoint).unwrap();
+        game
+    }
+    fn check(mut game: Game) {
+        game.swap("game", with_lives).unwrap();
+        assert_eq!(game.world.resource::<other::Score>().lives, 9);
+        assert!(game.book.limbo.is_empty(), "{:?}", game.book.limbo);
+    }
+    let mut game = Game::with(with_lives);
+    game.world.resource_mut::<other::Score>().lives = 9;
+    game.swap("game", without).unwrap();
+    game.swap("game", few).unwrap();
+    // Nobody registers it where the checkpoint is restored.
+    let mut game = restored(few, &capture(&game));
+    let checkpoint = capture(&game);
+    game.swap("game", without).unwrap();
+    check(game);
+    // Somebody does in the next process.
+    check(restored(without, &checkpoint));
+}
