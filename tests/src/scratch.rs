@@ -196,6 +196,26 @@ impl Scratch {
     pub fn library(&self) -> PathBuf {
         self.target.join("debug/libgame_logic.so")
     }
+
+    /// Checkpoints of the last run, oldest first.
+    pub fn checkpoints(&self) -> Vec<PathBuf> {
+        let list = |folder: PathBuf| -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).expect("the folder is there");
+            let paths = entries.map(|entry| entry.expect("it can be listed").path());
+            let mut paths: Vec<PathBuf> = paths.collect();
+            paths.sort();
+            paths
+        };
+        let runs = list(self.target.join("liveloop/dev/runs"));
+        let last = runs.last().expect("there was a run");
+        let mut files = list(last.join("checkpoints"));
+        files.sort_by_key(|file| {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            let number = name.rsplit('-').next().unwrap_or_default();
+            number.parse::<u64>().unwrap_or_default()
+        });
+        files
+    }
 }
 
 impl Drop for Scratch {

@@ -1,7 +1,6 @@
 //! State that outlives processes: checkpoints, resuming, rolling back with state, scenes.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use inspector_protocol::status::ReloadOutcome;
@@ -71,25 +70,6 @@ fn a_host_that_is_killed_again_and_again_goes_on() {
     assert!(engine.finish().success());
 }
 
-/// Checkpoints of the last run, oldest first.
-fn checkpoints(scratch: &Scratch) -> Vec<PathBuf> {
-    let runs = scratch.target.join("liveloop/dev/runs");
-    let list = |folder: PathBuf| -> Vec<PathBuf> {
-        let entries = fs::read_dir(folder).expect("the folder is there");
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths
-    };
-    let last = list(runs).pop().expect("there was a run");
-    let mut files = list(last.join("checkpoints"));
-    files.sort_by_key(|file| {
-        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let number = name.rsplit('-').next().unwrap_or_default();
-        number.parse::<u64>().unwrap_or_default()
-    });
-    files
-}
-
 #[test]
 fn an_engine_that_is_killed_is_resumed_and_a_damaged_checkpoint_passed_over() {
     let scratch = Scratch::take();
@@ -104,7 +84,7 @@ fn an_engine_that_is_killed_is_resumed_and_a_damaged_checkpoint_passed_over() {
     engine.next_checkpoint();
     engine.kill();
 
-    let files = checkpoints(&scratch);
+    let files = scratch.checkpoints();
     let newest = files.last().expect("there are checkpoints");
     let bytes = fs::read(newest).unwrap();
     fs::write(newest, &bytes[..bytes.len() / 2]).unwrap();

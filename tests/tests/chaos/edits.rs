@@ -43,6 +43,33 @@ pub fn types(run: &mut Run, random: &mut Random) {
     run.apply(code);
 }
 
+/// A save before the one before it is built, perhaps.
+pub fn two_at_once(run: &mut Run, random: &mut Random) {
+    let first = fitting(run, random);
+    // It says what the first one renamed, which may never run.
+    let second = Code {
+        generation: first.generation + 1,
+        step: first.step + 1,
+        ..first.clone()
+    };
+    let (seq, from) = (run.engine().last_reload(), run.running);
+    let generations = [first.generation, second.generation];
+    run.save_only(first);
+    run.engine().run_frames(random.below(60) as u64);
+    run.save_only(second);
+    run.await_code(generations[1]);
+    let reloads = run.engine().dump().reloads.into_iter();
+    let applied = reloads.filter(|reload| reload.seq > seq);
+    let applied = applied.filter(|reload| reload.outcome == ReloadOutcome::Applied);
+    match applied.count() {
+        1 => run.has_applied(generations[1]),
+        2 => generations
+            .into_iter()
+            .for_each(|generation| run.has_applied(generation)),
+        count => panic!("{count} reloads from g{from}"),
+    }
+}
+
 /// A mistake, which may be taken back.
 pub fn broken(run: &mut Run, random: &mut Random) {
     let text = run.edit(random).broken(random.pick(&BROKEN));

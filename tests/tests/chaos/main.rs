@@ -42,8 +42,9 @@ type Card = (&'static str, usize, fn(&mut Run, &mut Random));
 
 /// All steps. Good edits dominate.
 const DECK: &[Card] = &[
-    ("edits of bodies", 6, edits::bodies),
-    ("edits of types", 9, edits::types),
+    ("edits of bodies", 5, edits::bodies),
+    ("edits of types", 8, edits::types),
+    ("edits of what is being built", 1, edits::two_at_once),
     ("edits that do not compile", 2, edits::broken),
     ("edits that are refused", 2, edits::refused),
     ("edits that values refuse", 1, edits::misfit),
@@ -58,8 +59,10 @@ const DECK: &[Card] = &[
     ("crashes of young versions", 1, failures::young_crash),
     ("crashes of calls", 2, failures::crashing_call),
     ("kills of the host", 3, outside::kill_host),
+    ("kills of the host in an edit", 2, outside::kill_in_an_edit),
     ("kills of the engine", 1, outside::kill_engine),
-    ("restarts with other settings", 1, outside::other_settings),
+    ("restarts of the engine", 1, outside::restart_engine),
+    ("other settings", 2, outside::other_settings),
     ("looks for leaks", 2, outside::leaks),
 ];
 

@@ -6,7 +6,7 @@ mod hosts;
 
 use std::fs;
 
-use inspector_protocol::status::{ReloadOutcome, ReloadStatus};
+use inspector_protocol::status::{HostState, ReloadOutcome, ReloadStatus};
 use liveloop_tests::cases::CASES;
 use liveloop_tests::engine::Engine;
 use liveloop_tests::scratch::Scratch;
@@ -18,7 +18,7 @@ use crate::random::Random;
 use crate::state::State;
 
 /// Where the settings of a run are.
-const SETTINGS: &str = "assets/settings.ron";
+pub const SETTINGS: &str = "assets/settings.ron";
 
 /// The asset.
 pub const ASSET: &str = "assets/chaos.ron";
@@ -166,10 +166,26 @@ impl<'s> Run<'s> {
 
     /// Saves some code and waits for what becomes of it.
     pub fn save(&mut self, code: Code) -> ReloadStatus {
-        let text = code.source();
+        let seq = self.engine().last_reload();
+        self.save_only(code);
+        self.reload_after(seq)
+    }
+
+    /// Saves some code.
+    pub fn save_only(&mut self, code: Code) {
         self.trace(format!("   g{} is saved: {code:?}", code.generation));
+        self.scratch.save(CASES, &code.source());
         self.codes.push(code);
-        self.save_text(&text)
+    }
+
+    /// Waits until some code runs, whatever happens to hosts meanwhile.
+    pub fn await_code(&self, generation: u32) {
+        let engine = self.engine();
+        engine.wait("the newest code", |status| {
+            let is_running = status.engine.host == HostState::Running;
+            let found = engine.try_call("generation", &[]);
+            (is_running && found == Ok(generation.into())).then_some(())
+        });
     }
 
     pub fn save_text(&mut self, text: &str) -> ReloadStatus {
@@ -269,7 +285,8 @@ impl Settings {
         }
     }
 
-    fn text(self) -> String {
+    /// The file.
+    pub fn text(self) -> String {
         let Self {
             stays_young,
             panics_roll_back,
