@@ -166,11 +166,16 @@ impl Code {
     }
 
     /// Whether each type has the name that it had, or one of both says that it was renamed.
+    ///
+    /// A rename is remembered while the type stays as it is, also when the source says no more
+    /// of it. So what one edit does that takes a field and brings another is not always for the
+    /// source alone to say, and no such edit is made.
     pub fn knows(&self, other: &Self) -> bool {
         let mut both = self.shapes.iter().zip(&other.shapes);
         both.all(|(now, before)| {
             let is_renamed = now.was == Some(before.number) || before.was == Some(now.number);
-            now.number == before.number || (is_renamed && now.is_registered)
+            let is_known = now.number == before.number || (is_renamed && now.is_registered);
+            is_known && !(now.has_beyond(before) && before.has_beyond(now))
         })
     }
 
@@ -235,6 +240,15 @@ impl Shape {
     /// Its name in the source.
     pub fn path(&self) -> String {
         format!("{}{}", self.name, self.number)
+    }
+
+    /// Whether it has a field that the other one has not, under this name or the one before.
+    fn has_beyond(&self, other: &Self) -> bool {
+        let is_same = |one: &Field, two: &Field| {
+            one.name == two.name || one.was == Some(two.name) || two.was == Some(one.name)
+        };
+        let mut fields = self.fields.iter();
+        fields.any(|field| other.fields.iter().all(|known| !is_same(field, known)))
     }
 
     /// The place of one of its fields among all numbers that values are made of.
