@@ -685,10 +685,12 @@ fn modules_are_built_for_themselves() {
     let next = |count: usize| {
         let mut ended = Vec::new();
         let mut methods = Vec::new();
+        let mut together = Vec::new();
         while ended.len() < count {
             match events.recv_timeout(Duration::from_mins(2)).unwrap() {
                 BuildEvent::Started { module, how } => methods.push((module, how)),
                 BuildEvent::Built { module, .. } => ended.push(module),
+                BuildEvent::Together { modules } => together = modules,
                 BuildEvent::Detected { .. } => {}
                 // On a busy machine a file is seen empty first.
                 BuildEvent::Cancelled { module } => methods.retain(|(of, _)| *of != module),
@@ -697,7 +699,8 @@ fn modules_are_built_for_themselves() {
         }
         ended.sort();
         methods.sort_by(|a, b| a.0.cmp(&b.0));
-        (ended, methods)
+        together.sort();
+        (ended, methods, together)
     };
     let both = || vec!["ai".to_owned(), "mini".to_owned()];
     let by = |how| {
@@ -706,18 +709,19 @@ fn modules_are_built_for_themselves() {
             .map(|module| (module, how))
             .collect::<Vec<_>>()
     };
-    assert_eq!(next(2), (both(), by(BuildMethod::Cargo)));
+    assert_eq!(next(2), (both(), by(BuildMethod::Cargo), Vec::new()));
     scratch.write("enemy-ai/src/rules.rs", &rules("mark-ai-2"));
     assert_eq!(
         next(1),
         (
             vec!["ai".to_owned()],
-            vec![("ai".to_owned(), BuildMethod::Replay)]
+            vec![("ai".to_owned(), BuildMethod::Replay)],
+            Vec::new()
         )
     );
-    // A dependency of both: one cargo for both.
+    // A dependency of both: one cargo for both, and what it builds belongs together.
     scratch.write("types/src/lib.rs", "pub const OFFSET: u32 = 99;\n");
-    assert_eq!(next(2), (both(), by(BuildMethod::Cargo)));
+    assert_eq!(next(2), (both(), by(BuildMethod::Cargo), both()));
     scratch.write("enemy-ai/src/rules.rs", &rules("mark-ai-3"));
     scratch.write("mini/src/rules.rs", &rules("mark-mini-3"));
     assert_eq!(next(2).1, by(BuildMethod::Replay));
