@@ -255,8 +255,8 @@ const EDITS: [(&str, &str, &str, Effect); 20] = [
     ),
     (
         LIB,
-        "(count, listen, burn, drive, total)",
-        "(listen, count, burn, drive, total, |mut counter: ResMut<Counter>| counter.frames += 3)",
+        "(count, listen, burn, blow, drive, total)",
+        "(listen, count, burn, blow, drive, total, |mut counter: ResMut<Counter>| counter.frames += 3)",
         CountsBy(10),
     ),
     (

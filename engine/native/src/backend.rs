@@ -208,10 +208,11 @@ impl Watched {
                 artifact.path.display()
             )));
         }
+        // Also what runs: its module may have another name since.
+        verify(&bytes, &self.module.name)?;
         if running == Some(hash) {
             return Err(LoadError::Unchanged);
         }
-        verify(&bytes, &self.module.name)?;
         let copy = if self.loaded_hash == Some(hash) {
             // The reloader ignores content that it has loaded already.
             self.copy_aside(&bytes)?
