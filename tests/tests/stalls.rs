@@ -114,8 +114,9 @@ fn a_frame_that_does_not_end_is_named_until_it_does() {
         let is_in = status.modules[0].active == Some(3);
         (is_in && status.engine.stall.is_none() && status.problems.is_empty()).then_some(())
     });
+    // It says where the frame was last, which may be in the engine again.
     engine.log.wait(0, "that it goes on", |line| {
-        line.starts_with("[INFO] the frame loop goes on, it was stalled in game_logic::hold")
+        line.starts_with("[INFO] the frame loop goes on, it was stalled in ")
     });
     assert_eq!(engine.number("answer"), 2);
     assert!(engine.finish().success());
