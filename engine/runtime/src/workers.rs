@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-/// Most calls that run at once; further ones wait.
+/// Most that run at once in one pool; further ones wait.
 pub const MAX_WORKERS: usize = 16;
-/// Calls that may wait; further ones are refused.
+/// How many may wait in one pool; further ones are refused.
 const QUEUE: usize = 256;
 
 type Job = Box<dyn FnOnce() + Send>;
