@@ -156,6 +156,7 @@ impl Host {
         panic::install_hook();
         let registry = Arc::new(Registry::default());
         let board = Arc::new(Board::default());
+        board.set_stalled_after(config.stalled_after);
         let outbox = Outbox::new(to, board.clone());
         for (module, backend) in &config.modules {
             registry.add_module(module, config.backends[*backend].kind());
@@ -195,7 +196,7 @@ impl Host {
             board: board.clone(),
         };
         spawn("assets", Box::new(move || asset_body.run()))?;
-        let observatory = Observatory::new(registry.clone(), board.clone(), config.stalled_after);
+        let observatory = Observatory::new(registry.clone(), board.clone());
         let (stopped, to, shown) = (telemetry_stop.clone(), outbox.clone(), easel.clone());
         let telemetry = move || tell(observatory, &stopped, &to, &shown);
         spawn("telemetry", Box::new(telemetry))?;

@@ -33,6 +33,8 @@ pub enum ToHost {
         rollback_within_ms: u64,
         /// A version that panics has failed, however long it has run.
         every_panic_fails: bool,
+        /// What keeps the game for longer than this stalls it, in ms; 0 for never.
+        stalled_after_ms: u64,
         /// Time between two checkpoints, in ms; 0 for none but at swaps and at the end.
         checkpoint_every_ms: u64,
         /// How many of them are kept.

@@ -49,6 +49,11 @@ impl TurnWatch {
         }
     }
 
+    /// Another limit from now on; the turn that the loop is in counts from where it began.
+    pub(crate) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     /// How long something may keep the game, if that is limited.
     pub(crate) fn limit(&self) -> Option<Duration> {
         Some(self.limit).filter(|limit| !limit.is_zero())
@@ -99,6 +104,8 @@ mod tests {
         let mut patient = TurnWatch::new(Duration::ZERO, start);
         patient.look(1, start + ms(100));
         assert_eq!(patient.look(1, start + ms(900)), None);
+        patient.set_limit(ms(500));
+        assert_eq!(patient.look(1, start + ms(950)), Some(ms(850)));
     }
 
     #[test]

@@ -100,11 +100,23 @@ pub struct Board {
     pub checkpoint: Mutex<Option<CheckpointStatus>>,
     /// Jobs that wait or run.
     pub jobs: JobList,
+    /// What keeps the game for longer than so many milliseconds stalls it; 0 for never.
+    stalled_after_ms: AtomicU64,
     /// Versions whose assets have all been read once.
     assets_loaded: Mutex<HashSet<u32>>,
 }
 
 impl Board {
+    /// From now on what keeps the game for longer than this stalls it; zero for never.
+    pub fn set_stalled_after(&self, limit: Duration) {
+        let ms = limit.as_millis() as u64;
+        self.stalled_after_ms.store(ms, Ordering::Relaxed);
+    }
+
+    fn stalled_after(&self) -> Duration {
+        Duration::from_millis(self.stalled_after_ms.load(Ordering::Relaxed))
+    }
+
     /// Records that all assets of a version have been read, well or not.
     pub fn set_assets_loaded(&self, version: u32) {
         self.assets_loaded
@@ -162,14 +174,13 @@ pub struct Observatory {
 }
 
 impl Observatory {
-    /// Looks at this registry and board. What keeps the game for longer than `stalled_after`
-    /// stalls it; zero for never.
-    pub fn new(registry: Arc<Registry>, board: Arc<Board>, stalled_after: Duration) -> Self {
+    /// Looks at this registry and board.
+    pub fn new(registry: Arc<Registry>, board: Arc<Board>) -> Self {
         Self {
             registry,
             board,
             watch: CallWatch::default(),
-            turns: TurnWatch::new(stalled_after, Instant::now()),
+            turns: TurnWatch::new(Duration::ZERO, Instant::now()),
         }
     }
 
@@ -181,6 +192,7 @@ impl Observatory {
     /// What keeps the game from getting on.
     fn stall(&mut self, running: &[(RunningCall, Duration)]) -> Option<StallStatus> {
         let turn = self.board.turns.now();
+        self.turns.set_limit(self.board.stalled_after());
         let in_frame = self.turns.look(turn, Instant::now());
         let limit = self.turns.limit()?;
         // Innermost calls come last.

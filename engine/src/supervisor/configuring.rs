@@ -150,6 +150,7 @@ impl Supervisor {
                 frame_rate: self.config.frame_rate,
                 rollback_within_ms: policies.rollback_within().as_millis() as u64,
                 every_panic_fails: policies.on_panic != OnPanic::Pause,
+                stalled_after_ms: policies.stalled_after_ms(),
                 checkpoint_every_ms: policies.checkpoint_every_ms(),
                 checkpoints_kept: policies.checkpoints_kept,
                 drain: self.config.drain_policies(),

@@ -61,7 +61,7 @@ impl Rig {
         };
         Self {
             root,
-            observatory: Observatory::new(registry.clone(), board, Duration::ZERO),
+            observatory: Observatory::new(registry.clone(), board),
             registry,
             requests,
             ready,

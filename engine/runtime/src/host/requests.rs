@@ -31,6 +31,7 @@ impl Host {
                 frame_rate,
                 rollback_within_ms,
                 every_panic_fails,
+                stalled_after_ms,
                 checkpoint_every_ms,
                 checkpoints_kept,
                 drain,
@@ -43,6 +44,8 @@ impl Host {
                 }
                 self.rollback_within = Duration::from_millis(rollback_within_ms);
                 self.every_panic_fails = every_panic_fails;
+                let stalled_after = Duration::from_millis(stalled_after_ms);
+                self.board.set_stalled_after(stalled_after);
                 if let Some(checkpoints) = &mut self.checkpoints {
                     checkpoints.every = Duration::from_millis(checkpoint_every_ms);
                     let kept = KeeperRequest::Keep(checkpoints_kept);
