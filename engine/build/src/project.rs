@@ -224,11 +224,33 @@ impl Module {
                 module: source.name.clone(),
                 package: source.package.clone(),
             })?;
+        Ok(Self::of(&source.name, package, &library.name, metadata))
+    }
+
+    /// The engine, in the form of a module. `None` if it is no package of the workspace.
+    fn engine(engine: &EngineSource, config: &BuilderConfig, metadata: &Metadata) -> Option<Self> {
+        let mut packages = metadata.packages.iter();
+        let package = packages
+            .find(|package| package.source.is_none() && package.name.as_str() == engine.package)?;
+        let folder_of_output = match config.profile.as_str() {
+            "dev" => "debug",
+            other => other,
+        };
+        let dep_info = config.target_dir.join(folder_of_output);
+        let dep_info = dep_info.join(&engine.binary).with_extension("d");
+        Some(Self {
+            dependency_inputs: depinfo::read(&dep_info, &config.root).into_iter().collect(),
+            ..Self::of(&engine.package, package, &engine.binary, metadata)
+        })
+    }
+
+    /// What the metadata say of the target of a package.
+    fn of(name: &str, package: &Package, target: &str, metadata: &Metadata) -> Self {
         let closure = closure_of(&package.id, metadata);
-        Ok(Self {
-            name: source.name.clone(),
-            package: source.package.clone(),
-            crate_name: library.name.replace('-', "_"),
+        Self {
+            name: name.to_owned(),
+            package: package.name.to_string(),
+            crate_name: target.replace('-', "_"),
             package_id: package.id.repr.clone(),
             dir: folder(package),
             dependency_dirs: dependency_dirs(package, &closure, metadata),
@@ -238,35 +260,7 @@ impl Module {
             dependency_inputs: BTreeSet::new(),
             rerun_if_changed: None,
             is_broken: false,
-        })
-    }
-
-    /// The engine, in the form of a module. `None` if it is no package of the workspace.
-    fn engine(engine: &EngineSource, config: &BuilderConfig, metadata: &Metadata) -> Option<Self> {
-        let mut packages = metadata.packages.iter();
-        let package = packages
-            .find(|package| package.source.is_none() && package.name.as_str() == engine.package)?;
-        let closure = closure_of(&package.id, metadata);
-        let folder_of_output = match config.profile.as_str() {
-            "dev" => "debug",
-            other => other,
-        };
-        let dep_info = config.target_dir.join(folder_of_output);
-        let dep_info = dep_info.join(&engine.binary).with_extension("d");
-        Some(Self {
-            name: engine.package.clone(),
-            package: engine.package.clone(),
-            crate_name: engine.binary.replace('-', "_"),
-            package_id: package.id.repr.clone(),
-            dir: folder(package),
-            dependency_dirs: dependency_dirs(package, &closure, metadata),
-            closure,
-            build_script: build_script(package),
-            own_inputs: BTreeSet::new(),
-            dependency_inputs: depinfo::read(&dep_info, &config.root).into_iter().collect(),
-            rerun_if_changed: None,
-            is_broken: false,
-        })
+        }
     }
 
     /// A module that exists in a test alone.

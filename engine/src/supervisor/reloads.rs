@@ -589,7 +589,6 @@ impl Supervisor {
 
     /// Says that a build has to wait for modules that do not compile.
     fn hold(&mut self, pending: Pending, failed: &[String]) {
-        self.leave(&pending);
         let names: Vec<String> = failed.iter().map(|name| format!("`{name}`")).collect();
         let (names, verb) = match names.as_slice() {
             [one] => (one.clone(), "does"),
@@ -598,14 +597,21 @@ impl Supervisor {
         let mut group = vec![pending.module.clone()];
         group.extend(failed.iter().cloned());
         group.sort();
+        let why = format!(
+            "{names} {verb} not compile, so {}; it gets in with the fix",
+            keep_running(&group)
+        );
+        self.refuse(pending, why);
+    }
+
+    /// A build is not loaded.
+    fn refuse(&mut self, pending: Pending, why: String) {
+        self.leave(&pending);
         let status = ReloadStatus {
-            message: format!(
-                "{names} {verb} not compile, so {}; it gets in with the fix",
-                keep_running(&group)
-            ),
             module: pending.module,
             outcome: ReloadOutcome::Rejected,
             trigger: pending.trigger,
+            message: why,
             timings_ms: build_timings(pending.timings, pending.since.elapsed()),
             ..ReloadStatus::default()
         };
@@ -821,21 +827,12 @@ impl Supervisor {
     }
 
     fn refuse_quarantined(&mut self, pending: Pending) {
-        self.leave(&pending);
-        let status = ReloadStatus {
-            message: format!(
-                "this code failed before and is quarantined; change it, or load it all the same \
-                 with `inspector reload {}`",
-                pending.module
-            ),
-            module: pending.module,
-            outcome: ReloadOutcome::Rejected,
-            trigger: pending.trigger,
-            timings_ms: build_timings(pending.timings, pending.since.elapsed()),
-            ..ReloadStatus::default()
-        };
-        self.judge(&status, false);
-        self.record(status, pending.waiting);
+        let why = format!(
+            "this code failed before and is quarantined; change it, or load it all the same with \
+             `inspector reload {}`",
+            pending.module
+        );
+        self.refuse(pending, why);
     }
 }
 
