@@ -7,7 +7,7 @@
 //! in that list, though it takes no lock and no memory with today's unwinders; so it comes last,
 //! when the line that matters is written.
 
-use engine_runtime::link::CodeAddress;
+use engine_runtime::link::{CallPath, CodeAddress};
 
 /// Start of the line; the supervisor looks for it.
 const MARK: &str = "liveloop-crash ";
@@ -24,7 +24,7 @@ pub(crate) const SIGNALS: [libc::c_int; 5] = [
 ];
 
 /// What a host wrote before it died.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastWords {
     /// Registry-wide id of the version.
     pub(crate) version: u32,
@@ -32,15 +32,18 @@ pub(crate) struct LastWords {
     pub(crate) function: u32,
     /// Number of the last frame that had run.
     pub(crate) frame: u64,
+    /// The job that the thread was at; empty for none.
+    pub(crate) job: String,
 }
 
 /// Reads the line that the handler wrote.
 pub(crate) fn parse(line: &str) -> Option<LastWords> {
-    let mut numbers = line.strip_prefix(MARK)?.split_whitespace();
+    let mut words = line.strip_prefix(MARK)?.splitn(4, ' ');
     Some(LastWords {
-        version: numbers.next()?.parse().ok()?,
-        function: numbers.next()?.parse().ok()?,
-        frame: numbers.next()?.parse().ok()?,
+        version: words.next()?.parse().ok()?,
+        function: words.next()?.parse().ok()?,
+        frame: words.next()?.parse().ok()?,
+        job: words.next().unwrap_or_default().to_owned(),
     })
 }
 
@@ -50,16 +53,20 @@ pub(crate) fn is_last_words(line: &str) -> bool {
 }
 
 /// Reads the line with the addresses.
-pub(crate) fn parse_frames(line: &str) -> Option<Vec<CodeAddress>> {
-    let frames = line.strip_prefix(FRAMES_MARK)?.split_whitespace();
-    let frames = frames.map_while(|frame| {
+pub(crate) fn parse_frames(line: &str) -> Option<CallPath> {
+    let mut words = line.strip_prefix(FRAMES_MARK)?.split_whitespace();
+    let left_out = words.next()?.parse().ok()?;
+    let frames = words.map_while(|frame| {
         let (content, offset) = frame.split_once('+')?;
         Some(CodeAddress {
             content: u64::from_str_radix(content, 16).ok()?,
             offset: u64::from_str_radix(offset, 16).ok()?,
         })
     });
-    Some(frames.collect())
+    Some(CallPath {
+        frames: frames.collect(),
+        left_out,
+    })
 }
 
 #[cfg(unix)]
@@ -73,7 +80,7 @@ mod unix {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use engine_runtime::link::CodeAddress;
-    use engine_runtime::stack::{self, FRAMES};
+    use engine_runtime::stack::GameFrames;
     use engine_runtime::{call, host};
 
     use super::{FRAMES_MARK, MARK, SIGNALS};
@@ -84,7 +91,7 @@ mod unix {
     /// Installs the handler for this process.
     pub(crate) fn install() {
         // What is bound at its first call is bound now, and not in the handler.
-        stack::game_frames(&mut [CodeAddress::default(); FRAMES]);
+        GameFrames::take();
         for signal in SIGNALS {
             // SAFETY: the struct is plain data for which zero is a valid value; the
             // handler has the signature that no SA_SIGINFO asks for. SA_ONSTACK uses
@@ -121,22 +128,21 @@ mod unix {
         if BEGUN.swap(true, Ordering::SeqCst) {
             return;
         }
-        let mut line = Line::<64>::new();
-        line.text(MARK.as_bytes());
-        line.number(u64::from(id.version()));
-        line.text(b" ");
-        line.number(u64::from(id.function()));
-        line.text(b" ");
-        line.number(host::last_frame());
+        let mut line = Line::<LONGEST_WORDS>::new();
+        line.words(id.version(), id.function(), host::last_frame());
+        call::with_label(|job| line.job(job));
         line.write();
 
-        let mut frames = [CodeAddress::default(); FRAMES];
-        let count = stack::game_frames(&mut frames);
-        // Less than what a pipe takes at once (PIPE_BUF), so no other line gets between.
-        let mut line = Line::<3072>::new();
-        line.frames(&frames[..count]);
+        let taken = GameFrames::take();
+        let mut line = Line::<LONGEST_FRAMES>::new();
+        line.frames(taken.left_out(), taken.frames());
         line.write();
     }
+
+    /// Room for the last words; the name of a job may be cut.
+    const LONGEST_WORDS: usize = 256;
+    /// Less than what a pipe takes at once (PIPE_BUF), so no other line gets between.
+    const LONGEST_FRAMES: usize = 3072;
 
     struct Line<const N: usize> {
         bytes: [u8; N],
@@ -159,8 +165,27 @@ mod unix {
             unsafe { libc::write(2, self.bytes.as_ptr().cast(), self.length) };
         }
 
-        fn frames(&mut self, frames: &[CodeAddress]) {
+        fn words(&mut self, version: u32, function: u32, frame: u64) {
+            self.text(MARK.as_bytes());
+            self.number(u64::from(version));
+            self.text(b" ");
+            self.number(u64::from(function));
+            self.text(b" ");
+            self.number(frame);
+        }
+
+        /// On one line, whatever it is called.
+        fn job(&mut self, name: &str) {
+            self.text(b" ");
+            for byte in name.bytes() {
+                self.text(&[if byte.is_ascii_control() { b' ' } else { byte }]);
+            }
+        }
+
+        fn frames(&mut self, left_out: u64, frames: &[CodeAddress]) {
             self.text(FRAMES_MARK.as_bytes());
+            self.text(b" ");
+            self.number(left_out);
             for frame in frames {
                 self.text(b" ");
                 self.hexadecimal(frame.content);
@@ -202,47 +227,58 @@ mod unix {
 
     #[cfg(test)]
     mod tests {
-        use super::super::{LastWords, parse, parse_frames};
+        use engine_runtime::stack::FRAMES;
+
+        use super::super::{CallPath, LastWords, parse, parse_frames};
         use super::*;
 
         #[test]
         fn the_line_can_be_read_back() {
-            for (version, function, frame) in [
-                (0, 0, 0),
-                (12, 340, 7200),
-                (u32::MAX, 1_000_000_000, u64::MAX),
+            for (version, function, frame, job) in [
+                (0, 0, 0, ""),
+                (12, 340, 7200, "level 3 of `game::plan`"),
+                (u32::MAX, 1_000_000_000, u64::MAX, "two\nlines"),
             ] {
-                let mut line = Line::<64>::new();
-                line.text(MARK.as_bytes());
-                line.number(u64::from(version));
-                line.text(b" ");
-                line.number(u64::from(function));
-                line.text(b" ");
-                line.number(frame);
+                let mut line = Line::<LONGEST_WORDS>::new();
+                line.words(version, function, frame);
+                if !job.is_empty() {
+                    line.job(job);
+                }
                 let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
                 let words = LastWords {
                     version,
                     function,
                     frame,
+                    job: job.replace('\n', " "),
                 };
                 assert_eq!(parse(text), Some(words), "{text}");
             }
+            let mut long = Line::<LONGEST_WORDS>::new();
+            long.words(1, 2, 3);
+            long.job(&"x".repeat(1000));
+            let text = std::str::from_utf8(&long.bytes[..long.length]).unwrap();
+            let words = parse(text).unwrap();
+            assert!(words.frame == 3 && words.job.starts_with("xxx"), "{text}");
         }
 
         #[test]
         fn the_line_with_the_addresses_can_be_read_back() {
             let frame = |content, offset| CodeAddress { content, offset };
             let longest = [frame(u64::MAX, u64::from(u32::MAX)); FRAMES];
-            for frames in [
-                &[][..],
-                &[frame(0, 0)],
-                &[frame(0x10, 0x0ff0), frame(1 << 63, 1)],
-                &longest,
+            for (left_out, frames) in [
+                (0, &[][..]),
+                (0, &[frame(0, 0)]),
+                (7, &[frame(0x10, 0x0ff0), frame(1 << 63, 1)]),
+                (u64::MAX, &longest),
             ] {
-                let mut line = Line::<3072>::new();
-                line.frames(frames);
+                let mut line = Line::<LONGEST_FRAMES>::new();
+                line.frames(left_out, frames);
                 let text = std::str::from_utf8(&line.bytes[..line.length]).unwrap();
-                assert_eq!(parse_frames(text).as_deref(), Some(frames), "{text}");
+                let path = CallPath {
+                    frames: frames.to_vec(),
+                    left_out,
+                };
+                assert_eq!(parse_frames(text), Some(path), "{text}");
             }
         }
     }

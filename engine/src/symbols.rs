@@ -24,6 +24,17 @@ pub(crate) struct Frame {
     pub(crate) column: u32,
 }
 
+/// The calls that led somewhere, with names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Backtrace {
+    /// Innermost first.
+    pub(crate) innermost: Vec<Frame>,
+    /// How many were not taken.
+    pub(crate) left_out: u64,
+    /// Those around them.
+    pub(crate) outermost: Vec<Frame>,
+}
+
 /// Names addresses in a library: for each one the call that was inlined innermost, and those
 /// around it. Addresses that nothing is known of are left out.
 ///
@@ -93,41 +104,53 @@ fn demangled(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 
-/// What of a backtrace is the game's: the calls whose source is below `root` and not the
-/// engine's, with paths from there. All of it if that is nothing.
-pub(crate) fn of_the_game(frames: Vec<Frame>, root: &Path) -> Vec<Frame> {
-    let shortened = frames.iter().filter_map(|frame| {
-        let file = frame.file.strip_prefix(root).ok()?;
-        let is_other = ["engine", "target"]
-            .iter()
-            .any(|other| file.starts_with(other));
-        (!is_other).then(|| Frame {
-            file: file.to_owned(),
-            ..frame.clone()
-        })
-    });
-    let shortened: Vec<_> = shortened.collect();
-    if shortened.is_empty() {
-        frames
-    } else {
-        shortened
+impl Backtrace {
+    /// What of it is the game's: the calls whose source is below `root` and not the engine's, with
+    /// paths from there. All of it if that is nothing.
+    pub(crate) fn of_the_game(self, root: &Path) -> Self {
+        let shortened = |frames: &[Frame]| -> Vec<Frame> {
+            let shortened = frames.iter().filter_map(|frame| {
+                let file = frame.file.strip_prefix(root).ok()?;
+                let is_other = ["engine", "target"]
+                    .iter()
+                    .any(|other| file.starts_with(other));
+                (!is_other).then(|| Frame {
+                    file: file.to_owned(),
+                    ..frame.clone()
+                })
+            });
+            shortened.collect()
+        };
+        let own = Self {
+            innermost: shortened(&self.innermost),
+            left_out: self.left_out,
+            outermost: shortened(&self.outermost),
+        };
+        if own.innermost.is_empty() && own.outermost.is_empty() {
+            self
+        } else {
+            own
+        }
+    }
+
+    /// One line for each call: ``   0: game_logic::draw at game_logic/src/lib.rs:41:9``. What
+    /// calls itself is told once.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        write_calls(&mut text, 0, &self.innermost);
+        if self.left_out > 0 {
+            let _ = writeln!(text, "      ... {} calls ...", self.left_out);
+        }
+        let before = self.innermost.len() as u64 + self.left_out;
+        write_calls(&mut text, before, &self.outermost);
+        text
     }
 }
 
-/// One line for each call: ``   0: game_logic::draw at game_logic/src/lib.rs:41:9``. What calls
-/// itself is told once.
-pub(crate) fn text(frames: &[Frame]) -> String {
-    let mut text = String::new();
-    let mut repeated = 0;
-    for (number, frame) in frames.iter().enumerate() {
-        if number > 0 && frames[number - 1] == *frame {
-            repeated += 1;
-            if frames.get(number + 1) != Some(frame) {
-                let _ = writeln!(text, "      and {repeated} more of it");
-                repeated = 0;
-            }
-            continue;
-        }
+fn write_calls(text: &mut String, before: u64, frames: &[Frame]) {
+    let mut number = before;
+    for same in frames.chunk_by(|a, b| a == b) {
+        let frame = &same[0];
         let function = match frame.function.as_str() {
             "" => "a function without name",
             name => name,
@@ -138,8 +161,11 @@ pub(crate) fn text(frames: &[Frame]) -> String {
             let _ = write!(text, " at {file}:{}:{}", frame.line, frame.column);
         }
         text.push('\n');
+        if same.len() > 1 {
+            let _ = writeln!(text, "      and {} more of it", same.len() - 1);
+        }
+        number += same.len() as u64;
     }
-    text
 }
 
 #[cfg(test)]
@@ -190,15 +216,39 @@ mod tests {
             frame("game::begin", "/game/weather/src/lib.rs", 9),
             frame("engine_api::run", "/game/engine/api/src/system.rs", 1),
         ];
-        let shown = text(&of_the_game(all.clone(), Path::new("/game")));
+        let path = Backtrace {
+            innermost: all.clone(),
+            left_out: 0,
+            outermost: Vec::new(),
+        };
+        let shown = path.clone().of_the_game(Path::new("/game")).text();
         assert_eq!(
             shown,
             "   0: game::fall at weather/src/lib.rs:4:5\n      and 1 more of it\n   \
              2: game::begin at weather/src/lib.rs:9:5\n"
         );
+        // Who began what never ended is told as well.
+        let deep = Backtrace {
+            left_out: 9000,
+            outermost: all[2..].to_vec(),
+            ..path
+        };
+        let shown = deep.of_the_game(Path::new("/game")).text();
+        assert!(
+            shown.ends_with(
+                "      ... 9000 calls ...\n9003: game::fall at weather/src/lib.rs:4:5\n\
+                 9004: game::begin at weather/src/lib.rs:9:5\n"
+            ),
+            "{shown}"
+        );
         // Nothing of the game is better than nothing.
-        let foreign = of_the_game(all[..1].to_vec(), Path::new("/game"));
-        assert_eq!(foreign, all[..1]);
-        assert_eq!(text(&[Frame::default()]), "   0: a function without name\n");
+        let foreign = |frames: &[Frame]| Backtrace {
+            innermost: frames.to_vec(),
+            ..Backtrace::default()
+        };
+        let shown = foreign(&all[..1]).of_the_game(Path::new("/game"));
+        assert_eq!(shown, foreign(&all[..1]));
+        let nameless = foreign(&[Frame::default()]).text();
+        assert_eq!(nameless, "   0: a function without name\n");
     }
 }

@@ -55,10 +55,13 @@ fn every_fault_is_named_with_its_line_and_the_game_goes_on() {
             // And who called it.
             let caller = if function == "fault" { "fault" } else { "blow" };
             let caller = format!(": game_logic::{caller} at {LIB}:");
-            if kind != "overflow" {
+            engine
+                .log
+                .wait(at, "the outermost call", |line| line.contains(&caller));
+            if kind == "overflow" {
                 engine
                     .log
-                    .wait(at, "the outermost call", |line| line.contains(&caller));
+                    .wait(at, "what is left out", |line| line.ends_with(" calls ..."));
             }
         }
     }
@@ -173,4 +176,60 @@ fn what_follows_a_panic_is_policy() {
         line.starts_with("[ERROR] The game stops: game_logic v1: `game_logic::count` panicked at")
     };
     assert!(log.since(0).iter().any(why), "{:#?}", log.since(0));
+}
+
+#[test]
+fn a_crash_in_a_job_is_named_with_who_started_it() {
+    let scratch = Scratch::take();
+    let text = scratch.read(LIB);
+    let blow =
+        "fn blow(mut fuse: ResMut<Fuse>) {\n    faults::run(&std::mem::take(&mut fuse.fault));\n";
+    let start = "/// What `blow` starts ends in.
+#[derive(Event, Reflect)]
+pub struct Dug;
+
+fn blow(mut fuse: ResMut<Fuse>, mut jobs: Jobs) {
+    let kind = std::mem::take(&mut fuse.fault);
+    if !kind.is_empty() {
+        jobs.start(\"dig\", move |_| {
+            faults::run(&kind);
+            Dug
+        });
+    }
+";
+    let setup = "    m.component::<Crate>()";
+    assert_eq!(
+        (text.matches(blow).count(), text.matches(setup).count()),
+        (1, 1)
+    );
+    let text = text.replace(blow, start);
+    scratch.save(
+        LIB,
+        &text.replace(setup, &format!("    m.job_result::<Dug>();\n{setup}")),
+    );
+    let config = scratch.policies("checkpoint_every: 0.1");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["5"]);
+    let crates = engine.text("inventory");
+    for (kind, signal) in [
+        ("segfault", "SIGSEGV"),
+        ("overflow", "SIGSEGV"),
+        ("abort", "SIGABRT"),
+    ] {
+        engine.next_checkpoint();
+        let (before, from) = (engine.dump(), engine.log.len());
+        let _ = engine.try_call("arm_fault", &[&format!("\"{kind}\"")]);
+        let restart = engine.next_host(&before.engine).restart;
+        let reason =
+            format!("the host died of {signal} in game_logic v1, job `dig` of `game_logic::blow`");
+        assert_eq!(restart.expect("it was restarted").reason, reason);
+        let heading = format!("[ERROR] Backtrace ({reason}):");
+        let (at, _) = engine
+            .log
+            .wait(from, "the backtrace", |line| line == heading);
+        let work = format!("game_logic::blow::{{{{closure}}}} at {LIB}:");
+        engine.log.wait(at, "the job", |line| line.contains(&work));
+        assert_eq!(engine.text("inventory"), crates);
+    }
+    assert!(engine.finish().success());
 }

@@ -58,6 +58,8 @@ pub struct CallStack {
     sequence: AtomicU64,
     entries: [Entry; DEPTH],
     deeper: Mutex<Vec<CallId>>,
+    /// Name of what the thread runs, where no list has it.
+    label: Label,
     /// For what the thread does when it crashes.
     signal_stack: SignalStack,
 }
@@ -119,6 +121,7 @@ fn register() -> &'static CallStack {
             sequence: AtomicU64::new(0),
             entries: std::array::from_fn(|_| Entry::default()),
             deeper: Mutex::new(Vec::new()),
+            label: Label::default(),
             signal_stack: SignalStack::default(),
         }));
         stacks.push(stack);
@@ -202,6 +205,55 @@ pub fn current() -> Option<CallId> {
     let depth = stack.depth.load(Ordering::Relaxed);
     let entry = stack.entries.get(depth.checked_sub(1)?)?;
     Some(CallId(entry.id.load(Ordering::Relaxed)))
+}
+
+/// Address and length of a text; none while the address is null. Read by its thread alone, which
+/// a signal may interrupt.
+#[derive(Default)]
+struct Label {
+    text: AtomicPtr<u8>,
+    length: AtomicUsize,
+}
+
+impl Label {
+    fn set(&self, text: &str) {
+        // In this order a signal in between sees none.
+        self.length.store(text.len(), Ordering::Release);
+        self.text.store(text.as_ptr().cast_mut(), Ordering::Release);
+    }
+
+    fn clear(&self) {
+        self.text.store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
+/// Runs something under a name that [`with_label`] gives, should it crash. A label within another
+/// one takes it away.
+pub fn labelled<R>(text: &str, run: impl FnOnce() -> R) -> R {
+    struct Clear(&'static Label);
+    impl Drop for Clear {
+        fn drop(&mut self) {
+            self.0.clear();
+        }
+    }
+    let label = &current_stack().label;
+    let _clear = Clear(label);
+    label.set(text);
+    run()
+}
+
+/// The name under which this thread runs something, if it does. May be asked in a signal handler.
+pub fn with_label(use_it: impl FnOnce(&str)) {
+    let Some(stack) = CURRENT.get() else { return };
+    let text = stack.label.text.load(Ordering::Acquire);
+    if text.is_null() {
+        return;
+    }
+    let length = stack.label.length.load(Ordering::Acquire);
+    // SAFETY: `labelled` put a text there that it borrows until it has cleared the label, it runs
+    // further out on this thread, and the length was stored before the address.
+    let text = unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(text, length)) };
+    use_it(text);
 }
 
 /// A function of a module as callers see it: the slot stays, what it holds is

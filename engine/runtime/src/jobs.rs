@@ -65,6 +65,8 @@ struct Task {
     started: StartedJob,
     of: Of,
     call: CallId,
+    /// What is said of it should it crash.
+    label: String,
     entry: Arc<Entry>,
 }
 
@@ -118,7 +120,10 @@ impl JobDesk {
     ) {
         for started in self.board.take_started() {
             match owner(&started, modules, registry) {
-                Ok((of, call)) => self.take(started, of, call),
+                Ok((of, call)) => {
+                    let label = label(&started, registry);
+                    self.take(started, of, call, label);
+                }
                 Err(why) => {
                     outbox.error(format!("job `{}` was not started: {why}", started.name));
                     self.fail(world, started.id, started.name.clone(), why);
@@ -141,7 +146,7 @@ impl JobDesk {
         }
     }
 
-    fn take(&mut self, started: StartedJob, of: Of, call: CallId) {
+    fn take(&mut self, started: StartedJob, of: Of, call: CallId, label: String) {
         let StartedJob { id, name, job, .. } = &started;
         let entry = Arc::new(Entry::new(*id, name, &of.module, of.key, job.clone()));
         self.telemetry.jobs.add(entry.clone());
@@ -150,6 +155,7 @@ impl JobDesk {
             started,
             of,
             call,
+            label,
             entry,
         };
         if own_thread {
@@ -247,6 +253,7 @@ impl Task {
             started,
             of,
             call,
+            label,
             entry,
         } = self;
         let StartedJob {
@@ -264,7 +271,7 @@ impl Task {
             None
         } else {
             entry.begin();
-            Some(panic::guard(|| work(&job)))
+            call::labelled(&label, || Some(panic::guard(|| work(&job))))
         };
         Ended {
             id,
@@ -274,6 +281,15 @@ impl Task {
             result,
             of,
         }
+    }
+}
+
+/// `` `level` of `game_logic::plan` ``: a job, and the function that started it.
+fn label(started: &StartedJob, registry: &Registry) -> String {
+    let caller = started.started_by.map(CallId::from_bits);
+    match caller.and_then(|caller| registry.name_call(caller)) {
+        Some((.., function)) => format!("`{}` of `{function}`", started.name),
+        None => format!("`{}`", started.name),
     }
 }
 

@@ -169,8 +169,8 @@ pub enum FromHost {
     Panicked {
         /// Where, and what the code said.
         place: PanicPlace,
-        /// The calls of game code that led there, innermost first.
-        frames: Vec<CodeAddress>,
+        /// The calls of game code that led there.
+        path: CallPath,
     },
     /// A frame of the game.
     Viewport(ViewportFrame),
@@ -210,6 +210,15 @@ pub struct CodeAddress {
     pub content: u64,
     /// Distance from the beginning of the image, in bytes.
     pub offset: u64,
+}
+
+/// The calls of game code that led somewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallPath {
+    /// Where they are, innermost first.
+    pub frames: Vec<CodeAddress>,
+    /// How many are left out behind the first [`INNERMOST`](crate::stack::INNERMOST).
+    pub left_out: u64,
 }
 
 /// The checkpoint that a host went on with.

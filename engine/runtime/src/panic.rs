@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use engine_api::function::panic_message;
 
 use crate::call;
-use crate::link::{CodeAddress, FromHost, PanicPlace};
-use crate::stack::{self, FRAMES};
+use crate::link::{CallPath, FromHost, PanicPlace};
+use crate::stack::GameFrames;
 
 /// A panic that was caught.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub struct PanicReport {
     pub line: u32,
     /// Column, from 1; 0 if unknown.
     pub column: u32,
-    /// The game code that was running, innermost first.
-    pub frames: Vec<CodeAddress>,
+    /// The game code that was running.
+    pub path: CallPath,
 }
 
 impl PanicReport {
@@ -63,8 +63,6 @@ pub fn install_hook() {
             return previous(info);
         }
         let location = info.location();
-        let mut frames = [CodeAddress::default(); FRAMES];
-        let count = stack::game_frames(&mut frames);
         let report = PanicReport {
             message: info
                 .payload_as_str()
@@ -75,7 +73,7 @@ pub fn install_hook() {
                 .unwrap_or_default(),
             line: location.map_or(0, std::panic::Location::line),
             column: location.map_or(0, std::panic::Location::column),
-            frames: frames[..count].to_vec(),
+            path: GameFrames::take().path(),
         };
         LAST.set(Some(report));
     }));
@@ -89,7 +87,7 @@ pub fn take_report() -> Option<PanicReport> {
 /// Has the backtrace of a panic that was caught told to the supervisor.
 pub(crate) fn tell(report: &PanicReport) {
     let mut caught = CAUGHT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !report.frames.is_empty() && caught.len() < MAX_CAUGHT {
+    if !report.path.frames.is_empty() && caught.len() < MAX_CAUGHT {
         caught.push_back(report.clone());
     }
 }
@@ -104,7 +102,7 @@ pub(crate) fn caught() -> Vec<FromHost> {
             column: report.column,
             message: report.message,
         },
-        frames: report.frames,
+        path: report.path,
     });
     told.collect()
 }

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crossbeam_channel::{Sender, bounded};
-use engine_runtime::link::{CodeAddress, PanicPlace};
+use engine_runtime::link::{CallPath, CodeAddress, PanicPlace};
+use engine_runtime::stack::INNERMOST;
 use inspector_protocol::content_hash;
 use inspector_protocol::message::{Event, LogLevel};
 use inspector_protocol::status::Problem;
 
 use super::{Message, Supervisor};
-use crate::symbols::{self, Frame};
+use crate::symbols::{self, Backtrace, Frame};
 
 /// Backtraces that may wait to be named; of more than that nothing is told.
 const QUEUE: usize = 16;
@@ -32,14 +33,14 @@ pub(super) enum About {
 /// A backtrace with names.
 pub(super) struct Named {
     about: About,
-    /// The calls of the game, innermost first.
-    frames: Vec<Frame>,
+    /// The calls of the game.
+    calls: Backtrace,
 }
 
 /// What the thread is asked.
 struct Search {
     about: About,
-    frames: Vec<CodeAddress>,
+    path: CallPath,
     /// Files by content that may be the ones that code was loaded from.
     files: Vec<(u64, PathBuf)>,
     root: PathBuf,
@@ -54,7 +55,7 @@ pub(super) struct Backtraces {
 
 #[derive(Default)]
 struct PanicTrace {
-    frames: Vec<CodeAddress>,
+    path: CallPath,
     /// Empty until it is known.
     text: String,
 }
@@ -77,12 +78,9 @@ impl Backtraces {
 
 impl Supervisor {
     /// A panic was caught in the host.
-    pub(super) fn panicked(&mut self, place: PanicPlace, frames: Vec<CodeAddress>) {
+    pub(super) fn panicked(&mut self, place: PanicPlace, path: CallPath) {
         let panics = &mut self.backtraces.panics;
-        if panics
-            .get(&place)
-            .is_some_and(|known| known.frames == frames)
-        {
+        if panics.get(&place).is_some_and(|known| known.path == path) {
             // The same once more.
             return;
         }
@@ -90,19 +88,19 @@ impl Supervisor {
             panics.clear();
         }
         let trace = PanicTrace {
-            frames: frames.clone(),
+            path: path.clone(),
             text: String::new(),
         };
         panics.insert(place.clone(), trace);
-        self.find_backtrace(About::Panic(place), frames);
+        self.find_backtrace(About::Panic(place), path);
     }
 
     /// Has the names of a backtrace looked up.
-    pub(super) fn find_backtrace(&mut self, about: About, frames: Vec<CodeAddress>) {
-        if frames.is_empty() {
+    pub(super) fn find_backtrace(&mut self, about: About, path: CallPath) {
+        if path.frames.is_empty() {
             return;
         }
-        let mut contents: Vec<u64> = frames.iter().map(|frame| frame.content).collect();
+        let mut contents: Vec<u64> = path.frames.iter().map(|frame| frame.content).collect();
         contents.sort_unstable();
         contents.dedup();
         let artifacts = contents.iter().filter_map(|content| {
@@ -124,7 +122,7 @@ impl Supervisor {
             files: artifacts.chain(published).collect(),
             root: self.project.root.clone(),
             about,
-            frames,
+            path,
         };
         let messages = &self.messages;
         let searches = self
@@ -136,8 +134,8 @@ impl Supervisor {
 
     /// The names are there.
     pub(super) fn backtrace_named(&mut self, named: Named) {
-        let Named { about, frames } = named;
-        let text = symbols::text(&frames);
+        let Named { about, calls } = named;
+        let text = calls.text();
         let what = match &about {
             About::Death(message) => message.clone(),
             About::Panic(place) => {
@@ -147,7 +145,7 @@ impl Supervisor {
         let line = format!("Backtrace ({what}):\n{}", text.trim_end());
         self.log_about(LogLevel::Error, "", line);
         match about {
-            About::Death(message) => self.explain_death(&message, &frames, &text),
+            About::Death(message) => self.explain_death(&message, &calls.innermost, &text),
             About::Panic(place) => {
                 if let Some(trace) = self.backtraces.panics.get_mut(&place) {
                     trace.text = text;
@@ -188,9 +186,9 @@ fn start(messages: Sender<Message>) -> Sender<Search> {
     let (searches, received) = bounded::<Search>(QUEUE);
     let body = move || {
         for search in received {
-            let frames = find(&search);
+            let calls = find(&search);
             let about = search.about;
-            let named = Message::Backtrace(Box::new(Named { about, frames }));
+            let named = Message::Backtrace(Box::new(Named { about, calls }));
             if messages.send(named).is_err() {
                 return;
             }
@@ -204,7 +202,7 @@ fn start(messages: Sender<Message>) -> Sender<Search> {
 }
 
 /// Looks a backtrace up.
-fn find(search: &Search) -> Vec<Frame> {
+fn find(search: &Search) -> Backtrace {
     let mut libraries: HashMap<u64, Vec<u8>> = HashMap::new();
     for (content, file) in &search.files {
         if !libraries.contains_key(content)
@@ -214,12 +212,27 @@ fn find(search: &Search) -> Vec<Frame> {
             libraries.insert(*content, bytes);
         }
     }
-    let runs = search.frames.chunk_by(|a, b| a.content == b.content);
-    let frames = runs.flat_map(|run| {
-        let offsets: Vec<u64> = run.iter().map(|frame| frame.offset).collect();
-        let library = libraries.get(&run[0].content);
-        let found = library.map(|library| symbols::frames(library, &offsets));
-        found.and_then(Result::ok).unwrap_or_default()
-    });
-    symbols::of_the_game(frames.collect(), &search.root)
+    let named = |frames: &[CodeAddress]| {
+        let runs = frames.chunk_by(|a, b| a.content == b.content);
+        let frames = runs.flat_map(|run| {
+            let offsets: Vec<u64> = run.iter().map(|frame| frame.offset).collect();
+            let library = libraries.get(&run[0].content);
+            let found = library.map(|library| symbols::frames(library, &offsets));
+            found.and_then(Result::ok).unwrap_or_default()
+        });
+        frames.collect()
+    };
+    let CallPath { frames, left_out } = &search.path;
+    let gap = if *left_out > 0 {
+        INNERMOST
+    } else {
+        frames.len()
+    };
+    let (innermost, outermost) = frames.split_at(gap.min(frames.len()));
+    let calls = Backtrace {
+        innermost: named(innermost),
+        left_out: *left_out,
+        outermost: named(outermost),
+    };
+    calls.of_the_game(&search.root)
 }

@@ -32,6 +32,8 @@ pub(super) struct Culprit {
 enum Ran {
     /// A function or system.
     Function(String),
+    /// A job, with the function that started it.
+    Job(String),
     /// Something that has no name of its own.
     Part(Part),
 }
@@ -50,6 +52,7 @@ impl Culprit {
         let seen = if self.is_certain { "" } else { " (last seen)" };
         match &self.ran {
             Ran::Function(function) => format!("{module} v{version}: `{function}`{seen}"),
+            Ran::Job(job) => format!("{module} v{version}: job {job}"),
             Ran::Part(part) => format!("{module} v{version}: its {}", part.name()),
         }
     }
@@ -70,6 +73,7 @@ impl Culprit {
                 };
                 format!("in {module} v{version}, {kind} `{function}`{seen}")
             }
+            Ran::Job(job) => format!("in {module} v{version}, job {job}"),
             Ran::Part(Part::Setup) => format!("while {module} v{version} was set up"),
             Ran::Part(part) => format!("in {module} v{version}, its {}", part.name()),
         }
@@ -123,7 +127,7 @@ impl Supervisor {
             ..Snapshot::default()
         };
         let reason = problem.message.clone();
-        self.find_backtrace(About::Death(reason.clone()), end.frames.clone());
+        self.find_backtrace(About::Death(reason.clone()), end.path.clone());
         self.death_problem = Some(problem);
         let death = HostDeath {
             how: end.how(),
@@ -204,13 +208,16 @@ impl Supervisor {
                 is_certain: true,
             });
         }
-        if let Some(words) = end.last_words {
+        if let Some(words) = &end.last_words {
             let part = Part::numbered(words.function);
             if let Some((module, version, functions)) = self.names.get(&words.version) {
                 let function = || {
                     let name = functions.get(words.function as usize);
-                    // Jobs get their names while the game runs.
-                    Ran::Function(name.map_or("a job", |name| name).to_owned())
+                    // Jobs get their numbers while the game runs.
+                    name.map_or_else(
+                        || Ran::Job(words.job.clone()),
+                        |name| Ran::Function(name.clone()),
+                    )
                 };
                 return Some(Culprit {
                     module: module.clone(),
@@ -367,7 +374,7 @@ mod tests {
             status: Some(std::process::ExitStatus::from_raw(libc::SIGABRT)),
             last_words: None,
             stall: None,
-            frames: Vec::new(),
+            path: engine_runtime::link::CallPath::default(),
             stderr: vec!["thread 'main' panicked at weather/src/lib.rs:12:5:".to_owned()],
             died_at: Instant::now(),
         };
@@ -379,6 +386,10 @@ mod tests {
             (
                 Some(culprit(function("fallen"), false)),
                 "the host died of SIGABRT in weather v4, function `fallen` (last seen)",
+            ),
+            (
+                Some(culprit(Ran::Job("`rain` of `weather::plan`".into()), true)),
+                "the host died of SIGABRT in weather v4, job `rain` of `weather::plan`",
             ),
             (
                 Some(culprit(Ran::Part(Part::Setup), true)),

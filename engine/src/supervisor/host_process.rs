@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
-use engine_runtime::link::{CodeAddress, FromHost, ToHost};
+use engine_runtime::link::{CallPath, FromHost, ToHost};
 use inspector_protocol::status::StallStatus;
 use inspector_protocol::wire;
 
@@ -42,8 +42,8 @@ pub(super) struct HostEnd {
     pub(super) last_words: Option<LastWords>,
     /// What it was stalled in, if it was ended for that.
     pub(super) stall: Option<StallStatus>,
-    /// The game code that led there, innermost first.
-    pub(super) frames: Vec<CodeAddress>,
+    /// The game code that led there.
+    pub(super) path: CallPath,
     /// Last lines of standard error.
     pub(super) stderr: Vec<String>,
     /// When it died, as far as that was seen. It is gone later: the system may have to write
@@ -65,13 +65,13 @@ impl Stderr {
         let mut lines = self.lines.iter().rev();
         let last_words = lines.find_map(|line| crash::parse(line));
         let mut lines = self.lines.iter();
-        let frames = lines.find_map(|line| crash::parse_frames(line));
+        let path = lines.find_map(|line| crash::parse_frames(line));
         let lines = self.lines.into_iter();
         HostEnd {
             status,
             last_words,
             stall: None,
-            frames: frames.unwrap_or_default(),
+            path: path.unwrap_or_default(),
             stderr: lines.filter(|line| !crash::is_last_words(line)).collect(),
             died_at: self.died_at.unwrap_or(closed_at),
         }

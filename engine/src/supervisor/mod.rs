@@ -714,7 +714,7 @@ impl Supervisor {
                 version,
                 message,
             } => self.version_failed(&module, version, &message),
-            FromHost::Panicked { place, frames } => self.panicked(place, frames),
+            FromHost::Panicked { place, path } => self.panicked(place, path),
             FromHost::Viewport(frame) => {
                 self.hub
                     .broadcast(&Event::Viewport(frame), |wants| wants.viewport);

@@ -149,7 +149,7 @@ impl Supervisor {
         let crash = Crash {
             blame,
             is_from_outside: !end.is_fault(),
-            frame: end.last_words.map_or(seen, |words| words.frame),
+            frame: end.last_words.as_ref().map_or(seen, |words| words.frame),
             safe_frame: self.safe_frame(),
             began_with: self.restarts.began_with,
             checkpoints: sequences(&self.resume_from(None).folder),

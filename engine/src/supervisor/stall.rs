@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use engine_runtime::link::ToHost;
+use engine_runtime::link::{CallPath, ToHost};
 use inspector_protocol::message::{Answer, Event, LogLevel};
 use inspector_protocol::status::{HostState, Problem, Severity, StallStatus};
 
@@ -139,7 +139,7 @@ impl Supervisor {
             status: None,
             last_words: None,
             stall: Some(stall),
-            frames: Vec::new(),
+            path: CallPath::default(),
             stderr: Vec::new(),
             died_at,
         }
