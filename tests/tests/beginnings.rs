@@ -74,6 +74,10 @@ fn whatever_the_first_version_does_its_fix_starts_the_game() {
             "{expected}: {fixed:#?}"
         );
         assert_eq!(engine.number("answer"), 1, "{expected}");
+        let log = engine.log.since(0);
+        // Nothing was lost: there was no game yet.
+        let is_loss = |line: &&String| line.contains("anew") || line.contains("goes on");
+        assert_eq!(log.iter().find(is_loss), None, "{expected}");
         assert!(engine.finish().success());
     }
 }

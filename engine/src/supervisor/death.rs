@@ -141,7 +141,7 @@ impl Supervisor {
             .broadcast(&Event::HostDown(death), |wants| wants.status);
         if let Plan::Restart { before, .. } = plan {
             self.follow(reason, end.died_at);
-            self.start_host(Some(self.resume_from(before)), loads);
+            self.start_host(self.go_on_from(before), loads);
             return self.broadcast_status();
         }
         let for_build = matches!(plan, Plan::Build | Plan::GiveUp { builds: true, .. });

@@ -307,8 +307,7 @@ impl Supervisor {
             self.start_builder()?;
         }
         if handover.is_none() {
-            let resume = self.resumed_run.is_some().then(|| self.resume_from(None));
-            self.start_host(resume, Vec::new());
+            self.start_host(self.go_on_from(None), Vec::new());
         }
         Ok(ui)
     }
@@ -328,7 +327,7 @@ impl Supervisor {
         });
         let loads = self.reloads.take_over(&handover, began);
         self.follow(handover.reason.clone(), began);
-        self.start_host(Some(self.resume_from(None)), loads);
+        self.start_host(self.go_on_from(None), loads);
     }
 
     fn start_ui(&self) -> Result<JoinHandle<()>> {

@@ -41,6 +41,8 @@ pub(super) struct Restarts {
     began_with: Option<u64>,
     /// Frames of the game before those of this host.
     frames_before: u64,
+    /// Whether the game of this run has had a frame.
+    has_begun: bool,
     /// Nothing was left to try: the next build starts a host.
     pub(super) waits_for_build: bool,
 }
@@ -188,6 +190,15 @@ impl Supervisor {
         ResumeFrom { folder, before }
     }
 
+    /// What a new host goes on with; `None` if the game has still to begin.
+    pub(super) fn go_on_from(&self, before: Option<u64>) -> Option<ResumeFrom> {
+        let from = self.resume_from(before);
+        let is_beginning = !self.restarts.has_begun
+            && self.resumed_run.is_none()
+            && sequences(&from.folder).is_empty();
+        (!is_beginning).then_some(from)
+    }
+
     /// What a new host has to be told before it is started: with what it begins.
     pub(super) fn set_beginning(&mut self, resume: Option<&ResumeFrom>) {
         let restarts = &mut self.restarts;
@@ -233,6 +244,7 @@ impl Supervisor {
     /// The first frame has run.
     pub(super) fn host_began(&mut self, resumed: Option<Resumed>) {
         self.restarts.frames_before = resumed.map_or(0, |resumed| resumed.frame);
+        let has_begun = std::mem::replace(&mut self.restarts.has_begun, true);
         let Some(revival) = self.restarts.revival.take() else {
             return;
         };
@@ -248,16 +260,17 @@ impl Supervisor {
             resume,
             total,
         } = status.timings_ms;
-        let from = match status.checkpoint {
+        let how = match status.checkpoint {
             Some(checkpoint) => format!(
-                "from a checkpoint that was {:.1} s old",
+                "goes on from a checkpoint that was {:.1} s old",
                 checkpoint.age_ms as f64 / 1000.0
             ),
-            None => "from its beginning".to_owned(),
+            None if has_begun => "goes on from its beginning".to_owned(),
+            None => "begins".to_owned(),
         };
         self.restarts.status = Some(status);
         self.info(format!(
-            "The game goes on {from}, after {total:.0} ms (notice {notice:.0}, start {start:.0}, \
+            "The game {how}, after {total:.0} ms (notice {notice:.0}, start {start:.0}, \
              load {load:.0}, resume {resume:.0})"
         ));
     }
@@ -281,7 +294,7 @@ impl Supervisor {
         self.info("Restarting the host".to_owned());
         self.follow("somebody asked for a new host".to_owned(), Instant::now());
         let loads = self.reloads.latest("startup", &[]);
-        self.start_host(Some(self.resume_from(None)), loads);
+        self.start_host(self.go_on_from(None), loads);
         // Answered when it runs, or does not.
         self.restarting.push((client, id));
         self.answer_restart();
@@ -298,7 +311,7 @@ impl Supervisor {
         ));
         self.follow("a build came while no game ran".to_owned(), Instant::now());
         let loads = self.reloads.latest("startup", group);
-        self.start_host(Some(self.resume_from(None)), loads);
+        self.start_host(self.go_on_from(None), loads);
     }
 
     /// Other code than before runs.
