@@ -284,3 +284,45 @@ fn a_stall_is_a_crash_where_that_is_the_policy() {
     assert_eq!(engine.number("answer"), 1);
     assert!(engine.finish().success());
 }
+
+#[test]
+fn another_limit_applies_at_once_and_a_rollback_can_bring_the_state_back() {
+    let scratch = Scratch::take();
+    let patient = POLICIES.replace("0.4", "0.0");
+    let config = scratch.policies(&patient);
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    let argument = format!("{:?}", file(&scratch).display().to_string());
+    engine.call("spawn", &["2"]);
+    let crates = engine.text("inventory");
+    engine.apply(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    engine.call("spawn", &["3"]);
+    engine.next_checkpoint();
+
+    // Where nothing is ever a stall, none is seen; then it is one.
+    let text = scratch.read(&config);
+    scratch.save(&config, &text.replace(&patient, POLICIES));
+    engine
+        .log
+        .wait(0, "the new limit", |line| line.contains("Settings changed"));
+    let _holding = engine.begin_call("hold", &[&argument]);
+    assert_eq!(await_stall(&engine, "hold").version, 2);
+
+    // The crates that came after the version did are gone with it.
+    let before = engine.dump().engine;
+    let answer = engine.ask(|id| Request::Rollback {
+        id,
+        module: MODULE.to_owned(),
+        state: true,
+    });
+    assert!(
+        matches!(&answer, Answer::Reload(reload) if reload.outcome == ReloadOutcome::RolledBack),
+        "{answer:?}"
+    );
+    engine.log.wait(0, "which checkpoint it is", |line| {
+        line.ends_with("goes on from the checkpoint from before it got in")
+    });
+    engine.next_host(&before);
+    assert_eq!(engine.number("answer"), 1);
+    assert_eq!(engine.text("inventory"), crates);
+    assert!(engine.finish().success());
+}

@@ -721,7 +721,7 @@ impl Supervisor {
     /// A client asks for the version before the active one.
     pub(super) fn rollback(&mut self, client: ClientId, id: u64, module: &str, state: bool) {
         if self.find_module(client, id, module).is_none()
-            || self.roll_back_stalled(client, id, module)
+            || self.roll_back_stalled(client, id, module, state)
         {
             return;
         }

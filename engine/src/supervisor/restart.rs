@@ -102,12 +102,15 @@ impl Plan {
             }
             Self::Restart {
                 quarantine: Some(_),
-                ..
+                before,
             } => {
                 let version = culprit.map_or(0, |culprit| culprit.version);
+                let checkpoint = match before {
+                    Some(_) => "the checkpoint from before it got in",
+                    None => "the last checkpoint",
+                };
                 format!(
-                    "v{version} is quarantined, the version before it goes on from the last \
-                     checkpoint"
+                    "v{version} is quarantined, the version before it goes on from {checkpoint}"
                 )
             }
             Self::Restart {
@@ -197,6 +200,20 @@ impl Supervisor {
             && self.resumed_run.is_none()
             && sequences(&from.folder).is_empty();
         (!is_beginning).then_some(from)
+    }
+
+    /// The newest checkpoint that was made while a module ran other code than that with this hash.
+    /// Reads files; somebody waits for that.
+    pub(super) fn checkpoint_before(&self, module: &str, hash: u64) -> Option<u64> {
+        let store = Store::open(self.resume_from(None).folder, usize::MAX).ok()?;
+        let mut numbers = store.sequences().ok()?.into_iter().rev();
+        numbers.find(|number| {
+            let checkpoint = store.load(*number);
+            checkpoint.is_ok_and(|checkpoint| {
+                let mut modules = checkpoint.meta.modules.iter();
+                modules.any(|ran| ran.name == module && ran.hash != hash)
+            })
+        })
     }
 
     /// What a new host has to be told before it is started: with what it begins.

@@ -106,8 +106,14 @@ impl Supervisor {
     }
 
     /// A client asks for the version before while the host is stalled: a new host begins with
-    /// it. Returns whether it was stalled.
-    pub(super) fn roll_back_stalled(&mut self, client: ClientId, id: u64, module: &str) -> bool {
+    /// it, with its state if that is asked for. Returns whether it was stalled.
+    pub(super) fn roll_back_stalled(
+        &mut self,
+        client: ClientId,
+        id: u64,
+        module: &str,
+        state: bool,
+    ) -> bool {
         let Some(stall) = self.snapshot.stall.clone() else {
             return false;
         };
@@ -115,9 +121,20 @@ impl Supervisor {
         let Some(hash) = self.reloads.left_by_rollback(module, stalled) else {
             return false;
         };
+        let mut before = None;
+        if state {
+            let Some(number) = self.checkpoint_before(module, hash) else {
+                let text = "no checkpoint from before that version is kept; go back without the \
+                            state";
+                let answer = Answer::Error(text.to_owned());
+                self.hub.send(client, Event::Answer { id, answer });
+                return true;
+            };
+            before = Some(number + 1);
+        }
         let end = self.end_stalled_host(stall);
         let plan = Plan::Restart {
-            before: None,
+            before,
             quarantine: Some(hash),
         };
         self.replace_host(&end, plan, Some((module, (client, id))));
