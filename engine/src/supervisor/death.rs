@@ -115,7 +115,7 @@ impl Supervisor {
                     "died"
                 },
                 end.how(),
-                plan.announcement(culprit.as_ref())
+                plan.announcement(culprit.as_ref(), self.has_checkpoint())
             ),
         );
         let problem = problem(end, culprit.as_ref(), plan.help());

@@ -88,8 +88,9 @@ impl Plan {
         quarantine: None,
     };
 
-    /// For the log: the end of `The host died: signal SIGSEGV; ...`.
-    pub(super) fn announcement(self, culprit: Option<&Culprit>) -> String {
+    /// For the log: the end of `The host died: signal SIGSEGV; ...`. Without a checkpoint the
+    /// game begins again.
+    pub(super) fn announcement(self, culprit: Option<&Culprit>, has_checkpoint: bool) -> String {
         match self {
             Self::Wait => "R in the inspector starts it again".to_owned(),
             Self::Build => "a new host begins with the new build".to_owned(),
@@ -105,18 +106,20 @@ impl Plan {
                 before,
             } => {
                 let version = culprit.map_or(0, |culprit| culprit.version);
-                let checkpoint = match before {
-                    Some(_) => "the checkpoint from before it got in",
-                    None => "the last checkpoint",
+                let how = match before {
+                    Some(_) => "goes on from the checkpoint from before it got in",
+                    None if has_checkpoint => "goes on from the last checkpoint",
+                    None => "begins",
                 };
-                format!(
-                    "v{version} is quarantined, the version before it goes on from {checkpoint}"
-                )
+                format!("v{version} is quarantined, the version before it {how}")
             }
             Self::Restart {
                 before: Some(_), ..
             } => "a new host goes on from the checkpoint before the last".to_owned(),
-            Self::Restart { .. } => "a new host goes on from the last checkpoint".to_owned(),
+            Self::Restart { .. } if has_checkpoint => {
+                "a new host goes on from the last checkpoint".to_owned()
+            }
+            Self::Restart { .. } => "a new host begins".to_owned(),
         }
     }
 
@@ -193,13 +196,15 @@ impl Supervisor {
         ResumeFrom { folder, before }
     }
 
+    /// Whether there is anything that a new host could go on with.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        !sequences(&self.resume_from(None).folder).is_empty()
+    }
+
     /// What a new host goes on with; `None` if the game has still to begin.
     pub(super) fn go_on_from(&self, before: Option<u64>) -> Option<ResumeFrom> {
-        let from = self.resume_from(before);
-        let is_beginning = !self.restarts.has_begun
-            && self.resumed_run.is_none()
-            && sequences(&from.folder).is_empty();
-        (!is_beginning).then_some(from)
+        let is_known = self.restarts.has_begun || self.resumed_run.is_some();
+        (is_known || self.has_checkpoint()).then(|| self.resume_from(before))
     }
 
     /// The newest checkpoint that was made while a module ran other code than that with this hash.
