@@ -8,6 +8,7 @@
 //! Builds of the engine's own builder are published by renaming them onto the
 //! watched path, so that builds from any source go one way.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,9 @@ pub struct NativeBackend {
     modules: Vec<Watched>,
     dir: PathBuf,
     load_existing: bool,
+    /// Libraries of modules that were taken out, with the copies that were made of them without
+    /// a reloader. Their reloaders are gone, the threads of these are not.
+    left: BTreeMap<String, usize>,
 }
 
 struct Watched {
@@ -52,6 +56,9 @@ struct Watched {
     /// Where cargo puts the library.
     artifact: PathBuf,
     reloader: Option<(LibReloader, Receiver<()>)>,
+    /// Whether it gets none. The threads of one never end, so a module that was taken out and
+    /// comes back, perhaps again and again, has its artifacts opened without.
+    has_no_reloader: bool,
     /// Times the reloader copied the artifact; part of the copy's name.
     copies: usize,
     /// Copies made without the reloader; part of their names.
@@ -95,6 +102,7 @@ impl NativeBackend {
             modules,
             dir: dir.to_path_buf(),
             load_existing,
+            left: BTreeMap::new(),
         }
     }
 }
@@ -151,10 +159,19 @@ impl Backend for NativeBackend {
                 let known = before.swap_remove(index);
                 Watched { module, ..known }
             } else {
-                Watched::new(module, &self.dir, self.load_existing)
+                let left = self.left.get(&module.library).copied();
+                Watched {
+                    has_no_reloader: left.is_some(),
+                    // No copy gets the name of another one.
+                    own_copies: left.unwrap_or_default(),
+                    ..Watched::new(module, &self.dir, self.load_existing)
+                }
             };
             self.modules.push(watched);
         }
+        let gone = before.into_iter();
+        self.left
+            .extend(gone.map(|watched| (watched.module.library, watched.own_copies)));
     }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
@@ -180,6 +197,7 @@ impl Watched {
             dir: dir.to_path_buf(),
             artifact,
             reloader: None,
+            has_no_reloader: false,
             copies: 0,
             own_copies: 0,
             loaded_hash: None,
@@ -256,8 +274,11 @@ impl Watched {
     }
 
     /// Lets the reloader open what lies at the watched path. `None` if it does not
-    /// notice it; else the copy that it opened.
+    /// notice it, or there is none; else the copy that it opened.
     fn reload(&mut self) -> Option<Result<PathBuf, LoadError>> {
+        if self.has_no_reloader {
+            return None;
+        }
         let failed =
             |error: hot_lib_reloader::HotReloaderError| LoadError::Misfit(open_error(&error));
         let template = format!("{{lib_name}}_{}_{{load_counter}}", std::process::id());

@@ -255,3 +255,27 @@ fn thread_locals_are_seen_and_what_cannot_be_read_counts_as_having_them() {
     ));
     assert!(has_thread_locals(b"no library"));
 }
+
+#[test]
+fn a_module_that_comes_back_gets_no_second_reloader_and_no_name_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut backend = backend(dir.path(), false);
+    let spec = ModuleSpec {
+        name: NAME.to_owned(),
+        library: NAME.to_owned(),
+        renamed_from: None,
+    };
+    let first = watched(&mut backend).copy_aside(b"one").unwrap();
+    backend.set_modules(std::slice::from_ref(&spec));
+    assert!(!watched(&mut backend).has_no_reloader, "it was there");
+    for number in 2..4 {
+        backend.set_modules(&[]);
+        backend.set_modules(std::slice::from_ref(&spec));
+        let again = watched(&mut backend);
+        assert!(again.reload().is_none());
+        let copy = again.copy_aside(b"two").unwrap();
+        let name = format!("lib{NAME}_{}_again{number}.so", std::process::id());
+        assert_eq!(copy, dir.path().join(name));
+    }
+    assert_eq!(fs::read(first).unwrap(), b"one");
+}
