@@ -5,6 +5,7 @@
 
 use inspector_protocol::status::{ModuleStatus, ReloadOutcome, ReloadStatus, Status};
 use liveloop_tests::engine::{Engine, LIB};
+use liveloop_tests::process;
 use liveloop_tests::scratch::{Game, Scratch};
 
 const CONFIG: &str = "assets/engine.ron";
@@ -232,6 +233,22 @@ fn the_configuration_changes_while_the_game_runs() {
     scratch.save(CONFIG, &text);
     engine.wait("that it is back", |status| listed(status, "meter")?.active);
     assert!(engine.number_of("meter", "frames") >= frames);
+    // However often: no thread is left each time.
+    let host = engine.dump().engine.host_pid.expect("the host runs");
+    let threads = process::threads(host);
+    scratch.save(CONFIG, &text.replace(meter, ""));
+    engine.wait("that it is gone again", |status| {
+        listed(status, "meter").is_none().then_some(())
+    });
+    scratch.save(CONFIG, &text);
+    engine.wait("that it is back again", |status| {
+        listed(status, "meter")?.active
+    });
+    assert!(engine.number_of("meter", "frames") >= frames);
+    assert_eq!(process::threads(host), threads);
+    let reload = engine.apply(METER, "ANSWER: i64 = 1", "ANSWER: i64 = 5");
+    assert_eq!(reload.module, "meter");
+    assert_eq!(engine.number_of("meter", "answer"), 5);
 
     // One that is renamed goes on under its new name, and so does what it knows.
     let seq = engine.last_reload();
@@ -246,6 +263,168 @@ fn the_configuration_changes_while_the_game_runs() {
     assert!(listed(&engine.dump(), "ai").is_none());
     assert_eq!(engine.text("entities"), entities);
     no_problem();
+    assert!(engine.finish().success());
+}
+
+/// Dies of whatever stands in its place, once the types are the new ones.
+const TRAP: &str = "if std::mem::size_of::<Position>() > 4 { DEED }";
+
+#[test]
+fn a_young_version_that_fails_takes_those_it_got_in_with_back_too() {
+    use ReloadOutcome::{Applied, RolledBack};
+    let scratch = Scratch::with(Game::Pair);
+    let engine = start(&scratch);
+    engine.call("spawn", &["5"]);
+    let entities = engine.text("entities");
+    let look = "    let farthest: u32";
+    let trap = |deed: &str| TRAP.replace("DEED", deed);
+    let panics = trap("panic!(\"too large\")");
+    let crashes = trap("std::process::abort()");
+
+    // It waits for the types to change.
+    engine.apply(AI, look, &format!("    {panics}\n{look}"));
+    engine.next_checkpoint();
+    let rolled_back = |seq: u64| {
+        engine.wait("that both went back", |status| {
+            let back = |name: &str| {
+                let mut reloads = status.reloads.iter();
+                let is_it = |reload: &&ReloadStatus| {
+                    reload.seq > seq && reload.module == name && reload.outcome == RolledBack
+                };
+                reloads.find(is_it).cloned()
+            };
+            Some([back("ai")?, back("game_logic")?])
+        })
+    };
+    let seq = engine.last_reload();
+    scratch.edit(TYPES, GROWN.0, GROWN.1);
+    let [ai, game] = rolled_back(seq);
+    assert!(ai.message.contains("too large"), "{ai:#?}");
+    assert_eq!(
+        (ai.trigger.as_str(), game.trigger.as_str()),
+        ("panic", "panic")
+    );
+    assert!(
+        ai.frame.is_some() && ai.frame == game.frame,
+        "{ai:#?} {game:#?}"
+    );
+    assert_eq!(engine.text("entities"), entities);
+    assert_eq!(engine.number_of("ai", "spawned"), 5);
+
+    // What was left of the other one comes with the next build, and goes with it once more.
+    engine.next_checkpoint();
+    let (seq, before) = (engine.last_reload(), engine.dump().engine);
+    scratch.edit(AI, &panics, &crashes);
+    let [ai, game] = rolled_back(seq);
+    let reason = "the host died of SIGABRT in ai v5, system `ai::look`";
+    for reload in [&ai, &game] {
+        assert!(reload.message.contains(reason), "{reload:#?}");
+        assert_eq!(reload.trigger, "crash");
+    }
+    engine.next_host(&before);
+    assert_eq!(engine.text("entities"), entities);
+    assert_eq!(engine.number_of("ai", "spawned"), 5);
+    assert!(engine.number_of("ai", "farthest") > 0);
+    let problem = engine.dump().problems.first().cloned().unwrap_or_default();
+    assert_eq!(
+        (problem.module.as_str(), problem.message.as_str()),
+        ("ai", reason)
+    );
+
+    // Both get in with the fix.
+    let seq = engine.last_reload();
+    scratch.edit(AI, &crashes, "");
+    let reloads = engine.reloads_after(seq, 2);
+    assert!(
+        reloads.iter().all(|reload| reload.outcome == Applied),
+        "{reloads:#?}"
+    );
+    assert_eq!(reloads[0].frame, reloads[1].frame);
+    assert_eq!(engine.text("entities"), entities);
+    engine.wait("that no problem is left", |status| {
+        status.problems.is_empty().then_some(())
+    });
+    assert!(engine.finish().success());
+}
+
+/// A crate that is not there when the configuration names it.
+const SCOUT: &str = "use engine_api::prelude::*;
+
+fn seen() -> i64 {
+    7
+}
+
+/// The module.
+#[module]
+pub fn scout(m: &mut ModuleBuilder) {
+    m.function(\"seen\", seen);
+}
+";
+
+#[test]
+fn a_module_whose_crate_is_missing_runs_when_it_is_there() {
+    let scratch = Scratch::with(Game::Pair);
+    // A test that ended before has left the folder, without files.
+    let _ = std::fs::remove_dir_all(scratch.root.join("scout"));
+    let text = scratch.read(CONFIG);
+    let line = "(name: \"scout\", kind: native, path: \"scout\"),";
+    let with_scout = text.replace("    ],", &format!("        {line}\n    ],"));
+    let at = with_scout.lines().position(|found| found.contains(line));
+    let at = at.expect("it is listed") as u32 + 1;
+
+    // At the start that is an error: nothing else could be meant.
+    scratch.save(CONFIG, &with_scout);
+    let engine = Engine::spawn(&scratch, &[]);
+    let log = engine.log.clone();
+    assert_eq!(engine.wait_for_end().code(), Some(2));
+    let said = log.since(0).join("\n");
+    for part in [
+        &format!("{CONFIG}:{at}:"),
+        "module `scout`: there is no folder `scout`",
+        "`path` is the crate's folder, from the project's root",
+    ] {
+        assert!(said.contains(part), "`{part}` is missing: {said}");
+    }
+
+    scratch.save(CONFIG, &text);
+    let engine = start(&scratch);
+    engine.call("spawn", &["4"]);
+    let entities = engine.text("entities");
+    scratch.save(CONFIG, &with_scout);
+    let wait_for_problem = |words: &str| {
+        let problem = engine.wait(words, |status| {
+            let mut problems = status.problems.iter();
+            problems
+                .find(|problem| problem.message.contains(words))
+                .cloned()
+        });
+        assert_eq!((problem.file.as_str(), problem.line), (CONFIG, at));
+        assert_eq!(problem.module, "scout");
+        assert!(problem.rendered.contains("help: "), "{problem:#?}");
+        assert_eq!(engine.text("entities"), entities);
+    };
+    wait_for_problem("there is no folder `scout`");
+
+    // First the crate, then its place in the workspace.
+    std::fs::create_dir_all(scratch.root.join("scout/src")).expect("a folder can be made");
+    let manifest = scratch.read("meter/Cargo.toml").replace("meter", "scout");
+    scratch.save("scout/src/lib.rs", SCOUT);
+    scratch.save("scout/Cargo.toml", &manifest);
+    wait_for_problem("is no package of the workspace");
+    let workspace = scratch.read("Cargo.toml");
+    scratch.save(
+        "Cargo.toml",
+        &workspace.replace("\"meter\",", "\"meter\", \"scout\","),
+    );
+    engine.wait("that it runs", |status| listed(status, "scout")?.active);
+    assert_eq!(engine.number_of("scout", "seen"), 7);
+    assert_eq!(engine.text("entities"), entities);
+    engine.wait("that no problem is left", |status| {
+        status.problems.is_empty().then_some(())
+    });
+    let reload = engine.apply("scout/src/lib.rs", "    7", "    8");
+    assert_eq!((reload.module.as_str(), reload.to), ("scout", Some(2)));
+    assert_eq!(engine.number_of("scout", "seen"), 8);
     assert!(engine.finish().success());
 }
 

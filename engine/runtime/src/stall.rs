@@ -112,7 +112,7 @@ mod tests {
     fn turns_and_pauses_take_turns() {
         let turns = Turns::default();
         let mut seen = vec![turns.now()];
-        // A frame, a call while the loop waits, two frames without a pause.
+        // A frame, a call while the loop waits, two frames without a pause, two pauses.
         for step in [
             Turns::begin,
             Turns::end,
@@ -120,11 +120,13 @@ mod tests {
             Turns::end,
             Turns::begin,
             Turns::begin,
+            Turns::end,
+            Turns::end,
         ] {
             step(&turns);
             seen.push(turns.now());
         }
-        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 7]);
+        assert_eq!(seen, [0, 1, 2, 3, 4, 5, 7, 8, 10]);
     }
 
     #[test]

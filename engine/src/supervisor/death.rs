@@ -168,11 +168,13 @@ impl Supervisor {
         let Plan::Restart { quarantine, .. } = plan else {
             return Vec::new();
         };
+        let mut left_with = Vec::new();
         let failed = quarantine.map(|hash| {
-            self.reloads.quarantine(module, hash, problem.clone());
+            left_with = self.reloads.quarantine(module, hash, problem.clone());
             (module, problem.clone())
         });
-        let mut loads = self.reloads.revivals(&problem.message, died_at, failed);
+        let reloads = &self.reloads;
+        let mut loads = reloads.revivals(&problem.message, died_at, failed, &left_with);
         let load = loads.iter_mut().find(|load| load.is_of(module));
         if let (Some(load), Some((_, client))) = (load, asked) {
             load.wait(client);

@@ -145,5 +145,7 @@ mod tests {
             nobody.message_for("core", &group[..2]),
             "the world is full; `core` and `ai` keep running"
         );
+        assert_eq!(keep_running(&group[..1]), "`core` keeps running");
+        assert_eq!(keep_running(&[]), "nothing changes");
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Revived {
     why: String,
     /// The version that is left for the one before it.
     failed: Option<Failed>,
+    /// The module that it is left with, though nothing is wrong with it: they got in together.
+    left_with: Option<String>,
 }
 
 impl Revived {
@@ -30,6 +32,7 @@ impl Revived {
             from,
             why: why.to_owned(),
             failed: None,
+            left_with: None,
         }
     }
 }
@@ -116,8 +119,14 @@ impl Reloads {
     }
 
     /// Sees to it that some content is not loaded again unless somebody asks for it. What got
-    /// in together with it is left as well, and comes back with the next build.
-    pub(in crate::supervisor) fn quarantine(&mut self, name: &str, hash: u64, problem: Problem) {
+    /// in together with it is left as well, and comes back with the next build. Returns of which
+    /// modules that is.
+    pub(in crate::supervisor) fn quarantine(
+        &mut self,
+        name: &str,
+        hash: u64,
+        problem: Problem,
+    ) -> Vec<String> {
         let group = self.group_of(name, hash);
         let module = self.module(name);
         module.quarantined.insert(hash);
@@ -131,9 +140,7 @@ impl Reloads {
             module.latest = Some(last.built.clone());
         }
         module.refused = Some(problem);
-        if let Some(group) = group {
-            self.leave_group(group, name);
-        }
+        group.map_or_else(Vec::new, |group| self.leave_group(group, name))
     }
 
     /// Number of those that some content got in with, or was to get in with.
@@ -150,7 +157,7 @@ impl Reloads {
     }
 
     /// Leaves what got in as part of a group, but for the one that was to blame.
-    fn leave_group(&mut self, group: u64, culprit: &str) {
+    fn leave_group(&mut self, group: u64, culprit: &str) -> Vec<String> {
         self.left_groups.insert(group);
         let mut left = vec![(culprit.to_owned(), None)];
         for (name, module) in &mut self.modules {
@@ -169,19 +176,22 @@ impl Reloads {
             }
             left.push((name.clone(), Some(Pending::new(name, "crash", newest))));
         }
-        if left.len() > 1 {
+        let others: Vec<String> = left[1..].iter().map(|(name, _)| name.clone()).collect();
+        if !others.is_empty() {
             self.together.hold(left);
         }
+        others
     }
 
     /// What the next host begins with after a death: what was on its way into the one that
     /// died, else what ran there, without what is quarantined. `failed` is the module that was
-    /// just quarantined, with what it did.
+    /// just quarantined, with what it did, and `left_with` are those that are left with it.
     pub(in crate::supervisor) fn revivals(
         &self,
         why: &str,
         died_at: Instant,
         failed: Option<(&str, Problem)>,
+        left_with: &[String],
     ) -> Vec<Pending> {
         let revive = |(name, module): (&String, &ModuleReloads)| {
             let is_good = |built: &&Built| !module.quarantined.contains(&built.hash);
@@ -194,6 +204,8 @@ impl Reloads {
                 .or(module.latest.as_ref().filter(is_good))?;
             // One that died before it had loaded anything leaves that to the next.
             let before = in_flight.and_then(|pending| pending.revived.clone());
+            let culprit = failed.as_ref().map(|(module, _)| (*module).to_owned());
+            let culprit = culprit.filter(|_| left_with.contains(name));
             let failed = failed.clone().filter(|(module, _)| module == name);
             let failed = failed.map(|(_, problem)| Failed {
                 message: why.to_owned(),
@@ -204,6 +216,7 @@ impl Reloads {
                     .active(name)
                     .or(before.as_ref().and_then(|before| before.from)),
                 why: why.to_owned(),
+                left_with: culprit.or(before.as_ref().and_then(|before| before.left_with.clone())),
                 failed: failed.or(before.and_then(|before| before.failed)),
             };
             Some(Pending {
@@ -247,19 +260,24 @@ impl Supervisor {
             Some(_) => "the code of an earlier host runs again".to_owned(),
             None => "what was built last runs".to_owned(),
         };
-        let Some(failed) = revived.failed else {
+        status.message = format!("{}; {code} as v{version}", revived.why);
+        if let Some(failed) = &revived.failed {
+            status.message = format!(
+                "{}; {code} as v{version}; the code that failed is not loaded again until it changes",
+                failed.message
+            );
+        } else if let Some(culprit) = &revived.left_with {
+            status.message = format!(
+                "{}, since it got in together with `{culprit}`",
+                status.message
+            );
+        } else {
             status.outcome = ReloadOutcome::Restarted;
-            status.message = format!("{}; {code} as v{version}", revived.why);
             return None;
-        };
+        }
         status.outcome = ReloadOutcome::RolledBack;
-        status.message = format!(
-            "{}; {code} as v{version}; the code that failed is not loaded again until \
-             it changes",
-            failed.message
-        );
         let line = format!("Module '{}' rolled back: {}", status.module, status.message);
         self.log_about(LogLevel::Info, &status.module, line);
-        Some(failed)
+        revived.failed
     }
 }
