@@ -76,3 +76,59 @@ fn a_changed_engine_takes_over_and_the_game_goes_on() {
     assert_eq!(engine.text("inventory"), crates);
     assert!(engine.finish().success());
 }
+
+/// What game code and the engine must agree about.
+const TIME: &str = "engine/api/src/time.rs";
+
+#[test]
+fn an_engine_that_no_module_fits_takes_over_by_itself_where_that_is_the_policy() {
+    let scratch = Scratch::take();
+    let config = scratch.policies("on_engine_change: Restart");
+    let engine = Engine::start_with(&scratch, &["--config", &config]);
+    engine.call("spawn", &["9"]);
+    let crates = engine.text("inventory");
+    let (counter, pid) = (engine.number("counter"), engine.pid);
+    let before = engine.dump().engine;
+
+    // The engine's clock gets a part more, and so another token.
+    let time = scratch.read(TIME);
+    let (field, value) = ("    number: u64,\n", "            number: 0,\n");
+    assert_eq!(
+        (time.matches(field).count(), time.matches(value).count()),
+        (1, 1)
+    );
+    let time = time.replace(
+        field,
+        &format!("    /// Nothing.\n    pub spare: u64,\n{field}"),
+    );
+    scratch.save(
+        TIME,
+        &time.replace(value, &format!("            spare: 3,\n{value}")),
+    );
+    // Most of the engine is built.
+    engine.log.wait(0, "that it is noticed", |line| {
+        line == format!("[INFO] Compiling the engine: {TIME} has changed")
+    });
+    let (from, _) = engine.log.wait(0, "that it is built", |line| {
+        line.starts_with("[INFO] The new engine takes over")
+    });
+    engine.log.wait(from, "the next host", |line| {
+        line.starts_with("[INFO] The game goes on from a checkpoint that was")
+    });
+
+    let after = engine.dump();
+    assert_eq!(after.engine.pid, pid);
+    assert_ne!(after.engine.run_id, before.run_id);
+    assert_eq!(engine.text("inventory"), crates);
+    assert!(engine.number("counter") >= counter);
+    assert!(after.problems.is_empty(), "{:#?}", after.problems);
+    let outcomes: Vec<_> = after.reloads.iter().map(|reload| reload.outcome).collect();
+    assert_eq!(outcomes, [ReloadOutcome::Applied, ReloadOutcome::Restarted]);
+    // The game knows the new part.
+    let answer = "fn counter(world: &mut World) -> u64 {\n    world.resource::<Counter>().frames";
+    let spare = "fn counter(world: &mut World) -> u64 {\n    world.resource::<Time>().spare";
+    engine.apply(LIB, answer, spare);
+    assert_eq!(engine.number("counter"), 3);
+    assert_eq!(engine.text("inventory"), crates);
+    assert!(engine.finish().success());
+}

@@ -304,6 +304,41 @@ fn the_death_of_the_host_is_shown_and_r_starts_another() {
 }
 
 #[test]
+fn r_enters_a_changed_engine_in_the_same_terminal() {
+    let scratch = Scratch::take();
+    let mut session = Session::start(&scratch, 140, 40);
+    session.wait_for("tiny game, answer 1");
+    scratch.edit(
+        "engine/src/supervisor/configuring.rs",
+        "Settings changed; {rate}",
+        "Other settings; {rate}",
+    );
+    session.wait_for("the engine has changed and is built");
+    let before = session.dump().engine;
+    session.press("\x1b");
+    session.wait_for("1-5 panel");
+    session.press("R");
+    session.wait_for("yes");
+    session.press("y");
+    // The screen that was left keeps nothing of the one before.
+    session.wait("the new engine's screen", |screen| {
+        let text = screen.contents();
+        screen.alternate_screen()
+            && text.contains("tiny game, answer 1")
+            && !text.contains("the engine has changed and is built")
+    });
+    session.wait_for_header("running");
+    let after = session.dump().engine;
+    assert_eq!(after.pid, before.pid);
+    assert_ne!(after.run_id, before.run_id);
+    scratch.edit("assets/engine.ron", "frame_rate: 60", "frame_rate: 90");
+    session.wait_for("Other settings; 90 frames per second");
+    scratch.edit(LIB, "ANSWER: i64 = 1;", "ANSWER: i64 = 2;");
+    session.wait_for("tiny game, answer 2");
+    session.quit();
+}
+
+#[test]
 fn signals_end_a_session_in_order() {
     let scratch = Scratch::take();
     for signal in [libc::SIGTERM, libc::SIGHUP] {

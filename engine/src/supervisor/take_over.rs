@@ -29,6 +29,13 @@ pub(super) struct NextEngine {
     entering: Option<(String, u64)>,
 }
 
+impl NextEngine {
+    /// Whether it takes over now.
+    pub(super) fn is_entering(&self) -> bool {
+        self.entering.is_some()
+    }
+}
+
 /// What to do about a new engine.
 const OFFER: &str = "R in the inspector, or `inspector restart`, goes on with it, and with the \
                      game as it is";

@@ -21,6 +21,10 @@ use crate::supervisor::status::rounded;
 impl Supervisor {
     /// The host says how loading ended.
     pub(in crate::supervisor) fn reloaded(&mut self, report: Reloaded) {
+        if self.next_engine.is_entering() && report.outcome == ReloadOutcome::Rejected {
+            // It was built for the engine that takes over, which loads it.
+            return;
+        }
         let pending = report
             .ticket
             .and_then(|ticket| self.reloads.pending.remove(&ticket));
