@@ -437,10 +437,12 @@ fn modules_that_depend_on_each_other_in_a_circle_are_a_problem_until_they_do_not
     engine.call("spawn", &["3"]);
     scratch.save(manifest, &format!("{text}ai = {{ path = \"../ai\" }}\n"));
     engine.wait("a problem that says so", |status| {
-        let mut problems = status.problems.iter();
-        problems
-            .any(|problem| problem.rendered.contains("cyclic package dependency"))
-            .then_some(())
+        let says_so = |name: &str| {
+            let mut problems = status.problems.iter();
+            let cycle = "cyclic package dependency";
+            problems.any(|problem| problem.module == name && problem.rendered.contains(cycle))
+        };
+        (says_so("ai") && says_so("game_logic")).then_some(())
     });
     engine.run_frames(3);
     assert_eq!(engine.number_of("ai", "spawned"), 3);

@@ -117,3 +117,86 @@ impl JobList {
         names.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine_api::job::JobBoard;
+    use engine_api::prelude::*;
+
+    use super::*;
+
+    #[derive(Event, Reflect)]
+    struct Done;
+
+    /// A list with jobs of two versions: the first two are of version 1, the third of version 2.
+    fn list() -> (JobList, Vec<Arc<Entry>>) {
+        let mut world = World::new();
+        world.insert_resource(JobBoard::new(|| None));
+        let list = JobList::default();
+        let entries = [("dig", 1), ("fill", 1), ("dig", 2)].map(|(name, number)| {
+            let start = |mut jobs: Jobs| jobs.start("work", |_| Done);
+            let id = world.run_system_cached(start).unwrap();
+            let key = VersionKey {
+                id: number + 100,
+                number,
+            };
+            let entry = Arc::new(Entry::new(id, name, "game", key, Arc::default()));
+            list.add(entry.clone());
+            entry
+        });
+        (list, entries.to_vec())
+    }
+
+    /// Name, version and state of each.
+    fn shown(list: &JobList) -> Vec<(String, u32, JobState)> {
+        let status = list.status().into_iter();
+        status
+            .map(|job| (job.name, job.version, job.state))
+            .collect()
+    }
+
+    #[test]
+    fn jobs_are_shown_as_they_are() {
+        use JobState::{Cancelled, Running, Waiting};
+        let (list, entries) = list();
+        entries[1].begin();
+        let row = |name: &str, version, state| (name.to_owned(), version, state);
+        assert_eq!(
+            shown(&list),
+            [
+                row("dig", 1, Waiting),
+                row("fill", 1, Running),
+                row("dig", 2, Waiting)
+            ]
+        );
+        entries[1].job.cancel();
+        list.remove(entries[0].id);
+        assert_eq!(
+            shown(&list),
+            [row("fill", 1, Cancelled), row("dig", 2, Waiting)]
+        );
+    }
+
+    #[test]
+    fn one_job_or_those_of_a_version_are_cancelled() {
+        let (list, entries) = list();
+        let (first, other) = (entries[0].key, entries[2].key);
+        list.cancel(entries[0].id.number()).unwrap();
+        assert!(entries[0].job.is_cancelled());
+        // Of its version, and only what nobody has cancelled yet.
+        assert_eq!(list.cancel_all_of(first), ["fill"]);
+        assert!(entries[1].job.is_cancelled() && !entries[2].job.is_cancelled());
+        assert_eq!(list.cancel_all_of(first), [""; 0]);
+        assert_eq!(list.cancel_all_of(other), ["dig"]);
+        let error = list.cancel(999).unwrap_err();
+        assert!(
+            error.starts_with("there is no job 999: there are "),
+            "{error}"
+        );
+        for entry in entries {
+            list.remove(entry.id);
+        }
+        let error = list.cancel(1).unwrap_err();
+        assert_eq!(error, "there is no job 1: no job runs or waits");
+    }
+}

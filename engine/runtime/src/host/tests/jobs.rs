@@ -1,26 +1,48 @@
 //! Jobs, from a system to an observer.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use engine_api::bevy_ecs::system::In;
 use inspector_protocol::status::{JobState, JobStatus};
 
 use super::*;
 
-/// Lets work wait until a test says so.
-struct Gate(Mutex<Option<Receiver<()>>>);
+/// Lets work wait until a test says so. Tests that use the same one take turns.
+struct Gate {
+    opens: Mutex<Option<Receiver<()>>>,
+    turn: Mutex<()>,
+}
+
+/// A test's turn with a gate.
+struct Turn {
+    open: Sender<()>,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Turn {
+    fn open(&self) {
+        self.open.send(()).unwrap();
+    }
+}
 
 impl Gate {
     const fn closed() -> Self {
-        Self(Mutex::new(None))
+        Self {
+            opens: Mutex::new(None),
+            turn: Mutex::new(()),
+        }
     }
 
-    fn prepare(&self) -> Sender<()> {
+    fn prepare(&'static self) -> Turn {
+        // A test that failed leaves nothing that the next one uses.
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (open, opens) = bounded(1);
-        *self.0.lock().unwrap() = Some(opens);
-        open
+        *self.opens.lock().unwrap() = Some(opens);
+        Turn { open, _turn: turn }
     }
 
     fn wait(&self) {
-        let opens = self.0.lock().unwrap().take().unwrap();
+        let opens = self.opens.lock().unwrap().take().unwrap();
         opens.recv().unwrap();
     }
 }
@@ -136,7 +158,7 @@ fn a_result_of_a_version_that_drains_is_migrated_and_heard_by_the_next() {
     assert_eq!(host.load("new").outcome, ReloadOutcome::Applied);
     host.wait_for_log("v1 draining (1 active call)");
     assert!(!fake.codes()[0].is_closed() && !fake.codes()[1].is_closed());
-    open.send(()).unwrap();
+    open.open();
     assert_eq!(host.text("heard"), "\"new 7.0 north []\"");
     host.wait_for_log("v1 unloaded");
     host.finish();
@@ -230,7 +252,7 @@ fn jobs_that_panic_are_cancelled_or_give_what_nobody_knows_have_no_result() {
         "job `breaks` panicked: out of cheese"
     );
     assert_eq!(host.call("cancel", &[]), Ok("true".into()));
-    open.send(()).unwrap();
+    open.open();
     wait_until("the end of the job", || {
         host.call("progress", &[]).unwrap() == "\"None\""
     });
@@ -303,7 +325,7 @@ fn jobs_are_listed_and_cancelled_from_outside_and_calls_do_not_wait_for_them() {
     for job in &listed.jobs[1..16] {
         host.cancel(job.id).unwrap();
     }
-    open.send(()).unwrap();
+    open.open();
     wait_until("the end of the last one", || {
         host.call("heard", &[]) == Ok("\"8; 100\"".into())
     });
@@ -337,6 +359,51 @@ fn jobs_of_a_version_that_drains_for_too_long_are_cancelled() {
     }
     host.wait_for_snapshot("no jobs", |snapshot| snapshot.jobs.is_empty());
     drop(open);
+    host.finish();
+}
+
+static PATIENT: Gate = Gate::closed();
+
+/// Its job ends when a test says so.
+fn patient(m: &mut ModuleBuilder) {
+    common(m);
+    m.job_result::<Done>()
+        .observe(|done: On<Done>, mut heard: ResMut<Heard>| heard.results.push(done.0.to_string()))
+        .systems(Startup, |mut jobs: Jobs| {
+            jobs.start("patient", |job| {
+                PATIENT.wait();
+                Done(u32::from(job.is_cancelled()))
+            });
+        });
+}
+
+#[test]
+fn a_version_that_drains_for_too_long_is_named_once() {
+    let modules: &[(&str, Build)] = &[("patient", patient), ("next", patient)];
+    let options = Options {
+        drain: DrainPolicy::WarnAfter(Duration::ZERO),
+        ..Options::default()
+    };
+    let host = run(&FakeBackend::new(modules), Path::new("no assets"), options);
+    let open = PATIENT.prepare();
+    host.load("patient");
+    let began = host.wait_for_snapshot("the job", |snapshot| !snapshot.calls.is_empty());
+    assert_eq!(host.load("next").outcome, ReloadOutcome::Applied);
+    let line = host.line("v1 drains since");
+    assert!(line.ends_with(" s: `job patient` runs on job-0"), "{line}");
+    // Looked at again and again meanwhile.
+    let then = began.calls[0].elapsed_ms + 350;
+    host.wait_for_snapshot("some looks", |snapshot| {
+        let mut calls = snapshot.calls.iter();
+        calls.any(|call| call.elapsed_ms > then)
+    });
+    open.open();
+    host.wait_for_log("v1 unloaded");
+    assert_eq!(host.text("heard"), "\"0\"", "nobody has cancelled it");
+    let log = host.log.borrow();
+    let lines = log.iter().filter(|line| line.contains("v1 drains since"));
+    assert_eq!(lines.count(), 1);
+    drop(log);
     host.finish();
 }
 
