@@ -213,11 +213,15 @@ fn problem(problem: &Problem) -> Vec<Line<'static>> {
         lines.push(field("module", problem.module.clone()));
     }
     lines.push(Line::default());
+    lines.extend(explanation(problem));
+    lines
+}
+
+/// All that is said of a problem, as the compiler has it.
+pub(super) fn explanation(problem: &Problem) -> Vec<Line<'static>> {
     if problem.rendered.trim().is_empty() {
         let (glyph, style) = theme::severity(problem.severity);
-        lines.push(Line::styled(format!("{glyph} {}", problem.message), style));
-    } else {
-        lines.extend(ansi::styled_lines(&problem.rendered));
+        return vec![Line::styled(format!("{glyph} {}", problem.message), style)];
     }
-    lines
+    ansi::styled_lines(&problem.rendered)
 }

@@ -119,6 +119,16 @@ fn the_host_is_down() {
     });
 }
 
+#[test]
+fn the_first_version_does_not_compile() {
+    check("not_begun", "\t", |state| {
+        let mut status = status();
+        status.engine.host = HostState::Starting;
+        state.live.viewport = None;
+        send(state, Message::Hub(Event::Status(Box::new(status))));
+    });
+}
+
 /// The game does not get on.
 fn stall(state: &mut State) {
     let mut status = status();

@@ -1,13 +1,13 @@
 //! The game's picture, or why there is none.
 
-use inspector_protocol::status::HostState;
+use inspector_protocol::status::{HostState, Severity};
 use inspector_protocol::viewport::{Rgb, ViewportCell, ViewportFrame};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw_line;
+use super::{detail, draw_line};
 use crate::ansi::{self, Break};
 use crate::layout::centred;
 use crate::state::{Connection, Model, State};
@@ -48,9 +48,7 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
     }
     match model.host() {
         None => return vec![Line::styled(" Waiting for the engine.", theme::DIM)],
-        Some(HostState::Starting) if model.death.is_none() => {
-            return vec![Line::styled(" The host is starting.", theme::WARNING)];
-        }
+        Some(HostState::Starting) if model.death.is_none() => return beginning(model),
         Some(HostState::Running) if model.death.is_none() => {
             return vec![Line::styled(" No picture from the game yet.", theme::DIM)];
         }
@@ -95,6 +93,18 @@ fn explanation(state: &State, height: u16) -> Vec<Line<'static>> {
         let shown = &stderr[stderr.len().saturating_sub(room)..];
         lines.extend(shown.iter().map(|line| Line::raw(format!("   {line}"))));
     }
+    lines
+}
+
+/// What keeps a game from its first frame.
+fn beginning(model: &Model) -> Vec<Line<'static>> {
+    let problems = model.status.iter().flat_map(|status| &status.problems);
+    let mut errors = problems.filter(|problem| problem.severity == Severity::Error);
+    let Some(problem) = errors.next() else {
+        return vec![Line::styled(" The host is starting.", theme::WARNING)];
+    };
+    let mut lines = vec![Line::styled(" The game has not begun.", theme::WARNING)];
+    lines.extend(detail::explanation(problem));
     lines
 }
 
