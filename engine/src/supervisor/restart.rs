@@ -342,6 +342,13 @@ impl Supervisor {
     }
 }
 
+impl Restarts {
+    /// Whether the game of this run has had a frame.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+}
+
 impl Revival {
     fn status(self, resumed: Option<Resumed>, at: Duration) -> RestartStatus {
         let now = Instant::now();

@@ -173,9 +173,13 @@ fn why(stall: &StallStatus) -> String {
 }
 
 /// The entry in the list of problems, while it lasts.
-pub(super) fn problem(stall: &StallStatus) -> Problem {
+pub(super) fn problem(stall: &StallStatus, has_begun: bool) -> Problem {
     let message = format!("{} is stalled in {}", stall.subject(), stall.place());
-    let help = "wait, or restart the game (R) from its last checkpoint, or roll back (b)";
+    let help = if has_begun {
+        "wait, or restart the game (R) from its last checkpoint, or roll back (b)"
+    } else {
+        "wait, or fix it and save: a new host begins with that"
+    };
     Problem {
         module: stall.module.clone(),
         severity: Severity::Error,

@@ -26,7 +26,8 @@ impl Supervisor {
             problems.retain(|problem| problem.message != death.message);
             problems.insert(0, death.clone());
         }
-        problems.extend(self.snapshot.stall.iter().map(stall::problem));
+        let (stall, has_begun) = (&self.snapshot.stall, self.restarts.has_begun());
+        problems.extend(stall.iter().map(|stall| stall::problem(stall, has_begun)));
         problems.extend(self.next_engine.problems.iter().cloned());
         problems.extend(self.configuring.problems().iter().cloned());
         problems.extend(self.snapshot.problems.iter().cloned());
