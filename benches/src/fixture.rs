@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
-use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode};
+use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, Proof};
 use engine_runtime::host::{Host, HostConfig};
 use engine_runtime::link::{FromHost, LoadRequest, ModuleSpec, ToHost};
 use engine_runtime::registry::{Registry, VersionKey};
 use engine_runtime::state::KeptType;
 use engine_runtime::swap::{PreparedVersion, function_names, sort_description};
+use engine_runtime::unload::UnloadPolicy;
 use inspector_protocol::wire;
 
 /// What registers a module's content.
@@ -28,6 +29,12 @@ impl CodeHandle for Linked {
     fn contains(&self, _: usize) -> bool {
         false
     }
+
+    fn number(&self) -> u64 {
+        0
+    }
+
+    fn give_back(&self) {}
 
     fn pinned_by(&self) -> Vec<String> {
         Vec::new()
@@ -77,6 +84,10 @@ impl Backend for LinkedBackend {
     }
 
     fn set_modules(&mut self, _: &[ModuleSpec]) {}
+
+    fn prove(&mut self, codes: &[u64], _: Look) -> Vec<Proof> {
+        vec![Proof::Free; codes.len()]
+    }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
         Vec::new()
@@ -143,7 +154,7 @@ impl LinkedHost {
     /// If a thread cannot be started or the module does not become active.
     pub fn start(module: &'static str, build: Build) -> std::io::Result<Self> {
         let (requests, inbox) = bounded(QUEUE);
-        let (outbox, messages) = bounded::<FromHost>(QUEUE);
+        let (outbox, messages) = unbounded::<Box<FromHost>>();
         let pipe = move || {
             for message in messages {
                 let bytes = wire::encode(&message).map_or(0, |bytes| bytes.len());
@@ -166,6 +177,7 @@ impl LinkedHost {
             drain: HashMap::new(),
             stalled_after: Duration::ZERO,
             checkpoints: None,
+            unload: UnloadPolicy::Known,
         };
         let host = Host::start(config, inbox, outbox)?;
         let mut linked = Self {

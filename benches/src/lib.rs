@@ -6,6 +6,7 @@
 //! | How long does the frame loop stand still at a swap? | `cargo bench -p liveloop_benches --bench swap` | building a bevy_ecs `Schedule` of the same systems anew |
 //! | What does a checkpoint cost the frame loop? | `cargo bench -p liveloop_benches --bench checkpoint` | the same values cloned |
 //! | What does the engine cost per frame? | `cargo bench -p liveloop_benches --bench frame` | the same systems in a bevy_ecs `Schedule` |
+//! | What does freed memory that is zero cost? | `cargo bench -p liveloop_benches --bench allocator` | the system's allocator |
 //! | How long from save to new code running? | `cargo run -p liveloop_benches --bin edit_loop` | the bare `rustc` command; the flow of hot-lib-reloader |
 //!
 //! Every bench first runs its criterion group and then a *paired* measurement:

@@ -41,6 +41,9 @@ enum Command {
     /// The child process that runs the game
     #[command(name = "__host", hide = true)]
     Host,
+    /// The child process of that one that looks for references to old code
+    #[command(name = "__proof", hide = true)]
+    Proof,
 }
 
 /// How to run the game.
@@ -116,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(arguments)) => run(arguments),
         Some(Command::Inspector(arguments)) => inspector::cli::run(arguments),
         Some(Command::Host) => host::main(),
+        Some(Command::Proof) => host::prove(),
     }
 }
 

@@ -19,6 +19,7 @@
 //!         on_stall: Wait, // or Restart
 //!         checkpoint_every: 5.0,
 //!         checkpoints_kept: 10,
+//!         unload: Proven, // or Known, Checked, Never
 //!     ),
 //!     // What differs by profile; `--profile NAME` chooses one.
 //!     profiles: {
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine_runtime::host::DrainPolicy;
+use engine_runtime::unload::UnloadPolicy;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde::Deserialize;
 
@@ -93,6 +95,8 @@ pub(crate) struct Policies {
     checkpoint_every: Seconds,
     /// How many checkpoints are kept.
     pub(crate) checkpoints_kept: usize,
+    /// What has to be known of an old version before it is unloaded.
+    pub(crate) unload: UnloadPolicy,
 }
 
 impl Default for Policies {
@@ -107,6 +111,7 @@ impl Default for Policies {
             on_stall: OnStall::Wait,
             checkpoint_every: Seconds(5.0),
             checkpoints_kept: 10,
+            unload: UnloadPolicy::Proven,
         }
     }
 }

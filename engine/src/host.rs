@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
+use engine_api::zeroing;
+use engine_native::proof::prover::Prover;
 use engine_native::{NativeBackend, NativeModule};
 use engine_runtime::backend::Backend;
 use engine_runtime::host::{CheckpointConfig, DrainPolicy, Host, HostConfig, ResumeFrom};
 use engine_runtime::link::{FromHost, ToHost};
+use engine_runtime::unload::UnloadPolicy;
 use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +53,8 @@ pub(crate) struct HostSetup {
     pub(crate) drain: HashMap<String, DrainPolicy>,
     /// The checkpoint that this host goes on with.
     pub(crate) resume: Option<ResumeFrom>,
+    /// What has to be known of an old version before it is unloaded.
+    pub(crate) unload: UnloadPolicy,
 }
 
 /// File of the shared structs of a run.
@@ -62,7 +67,7 @@ pub(crate) fn checkpoints_of(run: &Path) -> PathBuf {
     run.join("checkpoints")
 }
 
-/// Messages that may wait in each direction; when full, the game goes on.
+/// Messages to the host that may wait.
 const QUEUE: usize = 1024;
 
 /// How long the game may take to end when its supervisor is gone.
@@ -80,11 +85,24 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
+/// Runs the helper of a host, on the socket that standard input is.
+pub(crate) fn prove() -> ExitCode {
+    match engine_native::proof::help() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "the helper cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn run() -> Result<(), Box<dyn std::error::Error>> {
+    platform::keep_memory_small();
     let (mut from, mut to) = platform::pipe()?;
     let setup: HostSetup = wire::read(&mut from)?;
     let (inbox, received) = bounded(QUEUE);
-    let (outbox, to_send): (Sender<FromHost>, Receiver<FromHost>) = bounded(QUEUE);
+    // The outbox keeps to a bound of its own.
+    let (outbox, to_send) = unbounded::<Box<FromHost>>();
     std::thread::Builder::new()
         .name("pipe-read".into())
         .spawn(move || receive(&mut from, &inbox))?;
@@ -94,8 +112,8 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             // The log sink keeps a sender for as long as the process lives, so the
             // channel never closes: `Finished` is the last message.
             for message in to_send {
-                let last = message == FromHost::Finished;
-                if wire::write(&mut to, &message).is_err() || last {
+                let last = *message == FromHost::Finished;
+                if wire::write(&mut to, &*message).is_err() || last {
                     return;
                 }
             }
@@ -108,7 +126,9 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             library: library.clone(),
         })
         .collect();
-    let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing);
+    let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing)
+        .with_prover(Prover::new(&["__proof"]));
+    zeroing::set_enabled(setup.unload == UnloadPolicy::Proven);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend)];
     let config = HostConfig {
         modules: setup
@@ -132,6 +152,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             every: Duration::from_millis(setup.checkpoint_every_ms),
             resume: setup.resume,
         }),
+        unload: setup.unload,
     };
     Host::start(config, received, outbox)?.run();
     let _ = writer.join();
@@ -159,6 +180,16 @@ mod platform {
     pub(super) fn exit_at_once() {
         // SAFETY: the function takes a number and does not come back.
         unsafe { libc::_exit(1) }
+    }
+
+    /// Has the C library give large blocks back to the system when they are freed. By itself it
+    /// learns to keep such memory, some MB for each artifact that is read.
+    pub(super) fn keep_memory_small() {
+        #[cfg(target_env = "gnu")]
+        // SAFETY: sets a number, before there are other threads.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+        }
     }
 
     /// Both directions of the pipe.

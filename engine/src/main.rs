@@ -20,6 +20,9 @@
 mod cli;
 mod config;
 mod crash;
+#[cfg(test)]
+#[cfg(all(feature = "live", target_os = "linux"))]
+mod freed_memory;
 mod handover;
 mod host;
 mod line_log;

@@ -6,7 +6,7 @@ use std::fs;
 
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 use liveloop_tests::cases::CASES;
-use liveloop_tests::engine::{Engine, checker, states};
+use liveloop_tests::engine::{Engine, LIB, checker, states};
 use liveloop_tests::process::{descriptors, mapped_versions, resident_bytes, threads};
 use liveloop_tests::scratch::{Game, Scratch};
 
@@ -182,11 +182,13 @@ fn source(number: usize) -> String {
         .fold(text, |text, (mark, fields)| text.replace(mark, fields))
 }
 
-/// Waits until every version but the active one has left the process.
-fn settle(engine: &Engine) {
-    engine.wait("that only the active version is left", |status| {
-        let is_in_place =
-            |(_, state)| matches!(state, VersionState::Active | VersionState::Unloaded);
+/// Waits until this version is active and every other one has left the process.
+fn settle(engine: &Engine, active: usize) {
+    engine.wait(&format!("that only v{active} is left"), |status| {
+        let is_in_place = |(number, state): (u32, VersionState)| match state {
+            VersionState::Active => number as usize == active,
+            _ => state == VersionState::Unloaded,
+        };
         states(status).into_iter().all(is_in_place).then_some(())
     });
 }
@@ -234,10 +236,10 @@ fn a_hundred_changes_of_layout_leave_nothing_behind() {
     let holdings = || (descriptors(pid), threads(pid), mapped_versions(pid).len());
     (1..=20).for_each(&mut change);
     assert_eq!(engine.text("show"), made);
-    settle(&engine);
+    settle(&engine, 21);
     let (before, memory) = (holdings(), resident_bytes(pid));
     (21..=100).for_each(&mut change);
-    settle(&engine);
+    settle(&engine, 101);
     assert_eq!(engine.text("show"), made);
     // A checker has memory, threads and descriptors of its own.
     if checker().is_none() {
@@ -249,5 +251,128 @@ fn a_hundred_changes_of_layout_leave_nothing_behind() {
             "{grown} bytes more than the {memory} after twenty changes"
         );
     }
+    assert!(engine.finish().success());
+}
+
+/// How often code is replaced in the second soak, unless `LIVELOOP_SOAK_RELOADS` says so.
+const RELOADS: usize = 100;
+/// What stands for the number of a version in the artifact that all are made of.
+const MARK: i64 = 0x5A5A_1DEA_C0DE_0000;
+
+/// Builds what all artifacts are made of.
+fn template(scratch: &Scratch) -> Vec<u8> {
+    scratch.edit(LIB, "ANSWER: i64 = 1;", &format!("ANSWER: i64 = {MARK};"));
+    scratch.cargo(&["build"]);
+    fs::read(scratch.library()).expect("the library is there")
+}
+
+/// An artifact whose code differs from the others': a constant in its text is another one.
+fn artifact(template: &[u8], number: usize) -> Vec<u8> {
+    let mark = MARK.to_le_bytes();
+    let mut bytes = template.to_vec();
+    let places: Vec<usize> = bytes
+        .windows(8)
+        .enumerate()
+        .filter(|(_, word)| *word == mark)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty(), "the mark is in the artifact");
+    for at in places {
+        bytes[at..at + 8].copy_from_slice(&(MARK + number as i64).to_le_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn versions_of_differing_code_are_unloaded_one_after_the_other() {
+    let scratch = Scratch::take();
+    let template = template(&scratch);
+    let engine = Engine::start_with(&scratch, &["--no-build"]);
+    let pid = engine.dump().engine.host_pid.expect("the host runs");
+    engine.call("spawn", &["200"]);
+    engine.call("attach", &[]);
+    engine.call("wind", &["0"]);
+    let inventory = engine.text("inventory");
+    let mut turned = 0;
+    let mut change = |number: usize| {
+        engine.call("dig", &[]);
+        let seq = engine.last_reload();
+        scratch.replace_library(&artifact(&template, number));
+        let reload = engine.reload_after(seq);
+        assert_eq!(
+            reload.outcome,
+            ReloadOutcome::Applied,
+            "{number}: {reload:#?}"
+        );
+        assert_eq!(engine.number("answer"), MARK + number as i64);
+        assert_eq!(engine.number("poke"), 200);
+        let now = engine.number("turned");
+        assert!(
+            now > turned,
+            "the callback is called no more after {number}"
+        );
+        turned = now;
+    };
+    let holdings = || (descriptors(pid), threads(pid), mapped_versions(pid).len());
+    (1..=20).for_each(&mut change);
+    settle(&engine, 21);
+    let (before, memory) = (holdings(), resident_bytes(pid));
+    (21..=reloads()).for_each(&mut change);
+    assert_eq!(engine.text("inventory"), inventory);
+    settle(&engine, reloads() + 1);
+    assert_eq!(
+        engine.number("finds"),
+        50 * reloads() as i64,
+        "each job was heard of once"
+    );
+    let what = format!("{before:?} descriptors, threads and images again");
+    engine.wait(&what, |_| (holdings() == before).then_some(()));
+    let grown = resident_bytes(pid).saturating_sub(memory);
+    assert!(
+        grown <= MAY_GROW,
+        "{grown} bytes more than the {memory} after twenty"
+    );
+    assert!(engine.finish().success());
+}
+
+fn reloads() -> usize {
+    std::env::var("LIVELOOP_SOAK_RELOADS")
+        .map_or(RELOADS, |text| text.parse().expect("it is a number"))
+}
+
+/// What a version that stays may cost, in bytes.
+const PINNED: u64 = 300 << 10;
+
+#[test]
+fn a_version_that_stays_costs_little() {
+    let scratch = Scratch::take();
+    let template = template(&scratch);
+    let engine = Engine::start_with(&scratch, &["--no-build"]);
+    let pid = engine.dump().engine.host_pid.expect("the host runs");
+    engine.call("spawn", &["200"]);
+    let mut pin = |number: usize| {
+        engine.call("register_at_exit", &[]);
+        let seq = engine.last_reload();
+        scratch.replace_library(&artifact(&template, number));
+        let reload = engine.reload_after(seq);
+        assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
+    };
+    let all_pinned = |active: u32| {
+        engine.wait(&format!("that all but v{active} are pinned"), |status| {
+            let is_in_place = |(number, state): (u32, VersionState)| match state {
+                VersionState::Active => number == active,
+                _ => state == VersionState::Pinned,
+            };
+            states(status).into_iter().all(is_in_place).then_some(())
+        });
+    };
+    (1..=5).for_each(&mut pin);
+    all_pinned(6);
+    let (images, memory) = (mapped_versions(pid).len(), resident_bytes(pid));
+    (6..=25).for_each(&mut pin);
+    all_pinned(26);
+    assert_eq!(mapped_versions(pid).len(), images + 20);
+    let each = resident_bytes(pid).saturating_sub(memory) / 20;
+    assert!(each < PINNED, "{each} bytes for each version");
     assert!(engine.finish().success());
 }

@@ -52,6 +52,7 @@
 //! | [`asset`] | resources read from RON text |
 //! | [`time`], [`input`], [`viewport`], [`log`] | what a frame offers to systems |
 //! | [`sources`] | what a module's source says where reflection sees nothing |
+//! | [`zeroing`] | the allocator of live builds |
 //! | [`abi`] | what a native module exports, and how the engine knows it fits |
 
 // The derives and macros of this crate name it from outside; so do its tests.
@@ -82,6 +83,7 @@ pub mod system;
 pub mod time;
 pub mod value;
 pub mod viewport;
+pub mod zeroing;
 
 pub use bevy_ecs;
 pub use bevy_reflect;

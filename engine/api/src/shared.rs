@@ -219,7 +219,7 @@ pub fn get_mut<T: SharedState>(world: &mut World) -> Result<&mut T, SharedProble
 
 /// Stands for the shared value of `T` in declarations of access. No entity has it.
 #[derive(Component)]
-struct SharedAccess<T: SharedState>(PhantomData<fn() -> T>);
+pub(crate) struct SharedAccess<T: SharedState>(PhantomData<fn() -> T>);
 
 /// Declares access to the value of `T`, and to the resource that says where it is.
 fn init_access<T: SharedState>(

@@ -181,7 +181,10 @@ impl StateType {
             schema: Schema::opaque::<T>(),
             reflected: Vec::new(),
             hooks: HookSet::default(),
-            declare: |_| {},
+            // Observers would make the world know it, from the code of their version.
+            declare: |world| {
+                world.register_event_key::<T>();
+            },
             spawn_required: None,
             required: 0,
             initialize: |_| false,

@@ -8,5 +8,11 @@
 //! It must never be a selected package (see `exclude` in the root
 //! `Cargo.toml`): cargo passes `prefer-dynamic` only to a dylib that is a mere
 //! dependency, and without it the link fails with "only shows up once".
+//!
+//! It also makes [`Zeroing`] the allocator of the process.
 
 pub use engine_api;
+use engine_api::zeroing::Zeroing;
+
+#[global_allocator]
+static ALLOCATOR: Zeroing = Zeroing;

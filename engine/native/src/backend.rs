@@ -12,16 +12,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime};
 
 use engine_api::abi::{AbiToken, ModuleEntry, entry_symbol};
-use engine_runtime::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
+use engine_runtime::backend::{
+    Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, Proof, content_hash,
+};
 use engine_runtime::link::ModuleSpec;
 use hot_lib_reloader::LibReloader;
 use libloading::Library;
 
 use crate::image::Image;
+use crate::proof::aside::Aside;
+use crate::proof::footprint::{Footprint, Known};
+use crate::proof::prover::{Prover, Verdict};
 use crate::verify::{advice, verify};
 
 /// How long `LibReloader` gathers file events. Its own default is 500 ms.
@@ -48,6 +54,7 @@ pub struct NativeBackend {
     /// Libraries of modules that were taken out, with the copies that were made of them without
     /// a reloader. Their reloaders are gone, the threads of these are not.
     left: BTreeMap<String, usize>,
+    prover: Option<Prover>,
 }
 
 struct Watched {
@@ -103,6 +110,15 @@ impl NativeBackend {
             dir: dir.to_path_buf(),
             load_existing,
             left: BTreeMap::new(),
+            prover: None,
+        }
+    }
+
+    /// Proves that nothing refers to old code. Without a prover it cannot be proven.
+    pub fn with_prover(self, prover: Prover) -> Self {
+        Self {
+            prover: Some(prover),
+            ..self
         }
     }
 }
@@ -172,6 +188,30 @@ impl Backend for NativeBackend {
         let gone = before.into_iter();
         self.left
             .extend(gone.map(|watched| (watched.module.library, watched.own_copies)));
+    }
+
+    fn prove(&mut self, codes: &[u64], look: Look) -> Vec<Proof> {
+        let unknown = |why: &str| Proof::Unknown(why.to_owned());
+        let Some(prover) = &mut self.prover else {
+            return vec![unknown("the backend has no prover"); codes.len()];
+        };
+        let known: Vec<Option<Footprint>> = codes.iter().map(|code| Known::find(*code)).collect();
+        let footprints: Vec<Footprint> = known.iter().flatten().cloned().collect();
+        let mut verdicts = prover.ask(&footprints, look).verdicts.into_iter();
+        let proof = |(code, footprint): (&u64, &Option<Footprint>)| match footprint {
+            Some(_) => {
+                let verdict = verdicts.next();
+                if let Some(Verdict::Free { aside: false }) = verdict {
+                    Known::leave_aside(*code);
+                }
+                verdict.map(Proof::from)
+            }
+            None => Some(unknown("the platform does not say where the image lies")),
+        };
+        let proofs = codes.iter().zip(&known).map(proof);
+        proofs
+            .map(|proof| proof.unwrap_or_else(|| unknown("there is no answer")))
+            .collect()
     }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
@@ -404,10 +444,15 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
     }
     let (label, build, sources) = (entry.label.to_owned(), entry.build, entry.sources);
     let image = Image::find(copy);
+    let footprint = image
+        .as_ref()
+        .and_then(|image| Footprint::of(&bytes, image, copy));
     let code = NativeCode {
         library: Some(library),
         thread_locals: has_thread_locals(&bytes),
         image,
+        known: Known::new(footprint),
+        aside: OnceLock::new(),
         copy: copy.to_path_buf(),
     };
     Ok(LoadedCode {
@@ -424,6 +469,9 @@ struct NativeCode {
     /// `None` once closed.
     library: Option<Library>,
     image: Option<Image>,
+    known: Known,
+    /// What it left on the heap when it was asked what it offers.
+    aside: OnceLock<Option<Aside>>,
     thread_locals: bool,
     copy: PathBuf,
 }
@@ -437,6 +485,24 @@ impl CodeHandle for NativeCode {
 
     fn range(&self) -> Option<Range<usize>> {
         self.image.as_ref().map(Image::range)
+    }
+
+    fn number(&self) -> u64 {
+        self.known.number
+    }
+
+    fn put_aside(&self, work: &mut dyn FnMut()) {
+        match self.aside.get_or_init(Aside::take) {
+            Some(aside) => {
+                self.known.add(aside.range());
+                aside.fill(work);
+            }
+            None => work(),
+        }
+    }
+
+    fn give_back(&self) {
+        crate::image::give_back(&self.copy);
     }
 
     fn pinned_by(&self) -> Vec<String> {
@@ -455,6 +521,17 @@ impl CodeHandle for NativeCode {
 
     fn close(&mut self) {
         drop(self.library.take());
+        if let Some(image) = &self.image {
+            image.retire();
+        }
+        if self.is_gone()
+            && self.known.owns_aside()
+            && let Some(aside) = self.aside.take().flatten()
+        {
+            // SAFETY: code that has put something aside is closed after a proof, which has said
+            // that nothing refers to the code or to that, see `Known::owns_aside`.
+            unsafe { aside.give_back() };
+        }
         // The reloader removes its copies itself; those made aside are ours.
         let _ = fs::remove_file(&self.copy);
     }

@@ -37,11 +37,135 @@ impl Image {
     pub fn is_mapped(&self) -> bool {
         platform::range(&self.file).is_some()
     }
+
+    /// Keeps anything else from being mapped at its addresses once it is unmapped: a word that
+    /// was left behind refers to no later image, and following it is a fault for sure. Costs
+    /// addresses and no memory. Does nothing while it is mapped.
+    pub fn retire(&self) {
+        platform::reserve(self.range());
+    }
+}
+
+/// What the system's loader says of an opened library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    /// What its addresses are counted from.
+    pub(crate) base: u64,
+    /// Number and size of its block of thread-locals.
+    pub(crate) thread_locals: Option<(u64, u64)>,
+}
+
+/// Asks the loader about the library that was opened from `file`; `None` if it does not know
+/// it, or the platform cannot tell.
+pub(crate) fn loaded(file: &Path) -> Option<Loaded> {
+    platform::loaded(file)
+}
+
+/// Gives back the pages of the library that was opened from `file` which are as they are in
+/// it: they are read again if they are needed.
+pub(crate) fn give_back(file: &Path) {
+    platform::give_back(file);
 }
 
 #[cfg(target_os = "linux")]
 mod platform {
+    use std::ffi::{CStr, c_int, c_void};
+    use std::ops::Range;
+    use std::os::unix::ffi::OsStrExt as _;
     use std::path::Path;
+
+    use super::Loaded;
+
+    #[derive(Default)]
+    struct Search<'a> {
+        file: &'a [u8],
+        found: Option<Loaded>,
+        /// Parts that nobody can write to: start and length.
+        constant: Vec<(usize, usize)>,
+    }
+
+    fn search(file: &Path) -> Search<'_> {
+        let mut search = Search {
+            file: file.as_os_str().as_bytes(),
+            ..Search::default()
+        };
+        // SAFETY: `look` is called before this returns, with the pointer to `search`.
+        unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+        search
+    }
+
+    pub(super) fn loaded(file: &Path) -> Option<Loaded> {
+        search(file).found
+    }
+
+    pub(super) fn give_back(file: &Path) {
+        const PAGE: usize = 4096;
+        for (start, length) in search(file).constant {
+            let start = start & !(PAGE - 1);
+            // SAFETY: pages of a private mapping of a file that nobody can write to have the
+            // content of the file, and get it again when they are read.
+            unsafe {
+                libc::madvise(
+                    std::ptr::without_provenance_mut(start),
+                    length,
+                    libc::MADV_DONTNEED,
+                )
+            };
+        }
+    }
+
+    pub(super) fn reserve(range: Range<usize>) {
+        // SAFETY: takes addresses at which nothing is mapped, and fails if something is.
+        unsafe {
+            libc::mmap(
+                std::ptr::without_provenance_mut(range.start),
+                range.len(),
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE
+                    | libc::MAP_ANONYMOUS
+                    | libc::MAP_NORESERVE
+                    | libc::MAP_FIXED_NOREPLACE,
+                -1,
+                0,
+            )
+        };
+    }
+
+    /// Looks at one library; not 0 for enough.
+    unsafe extern "C" fn look(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        search: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader hands over a description, and what `loaded` gave it.
+        let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
+        if info.dlpi_name.is_null() {
+            return 0;
+        }
+        // SAFETY: not null, so it is a name.
+        let name = unsafe { CStr::from_ptr(info.dlpi_name) };
+        if name.to_bytes() != search.file {
+            return 0;
+        }
+        // SAFETY: the loader says where the headers are and how many.
+        let headers =
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+        let constant = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0);
+        search.constant = constant
+            .map(|header| {
+                let start = (info.dlpi_addr + header.p_vaddr) as usize;
+                (start, header.p_memsz as usize)
+            })
+            .collect();
+        let block = headers.iter().find(|header| header.p_type == libc::PT_TLS);
+        search.found = Some(Loaded {
+            base: info.dlpi_addr,
+            thread_locals: block.map(|block| (info.dlpi_tls_modid as u64, block.p_memsz)),
+        });
+        1
+    }
 
     /// First and last address mapped from a file, from `/proc/self/maps` (proc(5)),
     /// with the anonymous mapping that follows (zero-initialised data).
@@ -106,9 +230,20 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
+    use std::ops::Range;
     use std::path::Path;
+
+    use super::Loaded;
+
+    pub(super) fn reserve(_range: Range<usize>) {}
 
     pub(super) fn range(_file: &Path) -> Option<(usize, usize)> {
         None
     }
+
+    pub(super) fn loaded(_file: &Path) -> Option<Loaded> {
+        None
+    }
+
+    pub(super) fn give_back(_file: &Path) {}
 }

@@ -15,6 +15,7 @@ use crate::panic;
 use crate::part::Part;
 use crate::registry::{Lease, VersionKey};
 use crate::telemetry::Board;
+use crate::wipe;
 
 /// What the asset thread is asked to do.
 pub(crate) enum AssetRequest {
@@ -52,7 +53,8 @@ struct InUse {
 pub(crate) struct AssetLoader {
     pub(crate) root: PathBuf,
     pub(crate) requests: Receiver<AssetRequest>,
-    pub(crate) ready: Sender<ReadyAsset>,
+    /// Boxed, because a channel keeps what it has handed over until it is full.
+    pub(crate) ready: Sender<Box<ReadyAsset>>,
     pub(crate) outbox: Outbox,
     pub(crate) board: Arc<Board>,
 }
@@ -60,60 +62,82 @@ pub(crate) struct AssetLoader {
 /// How long a file that cannot be parsed may still be half-written.
 const SETTLE: Duration = Duration::from_millis(60);
 
+/// What the asset thread remembers from one request to the next.
+#[derive(Default)]
+struct Memory {
+    modules: HashMap<String, InUse>,
+    /// Files that looked broken, to be read once more before anyone is told.
+    doubtful: Vec<(PathBuf, Instant)>,
+}
+
 impl AssetLoader {
     pub(crate) fn run(self) {
-        let mut modules: HashMap<String, InUse> = HashMap::new();
-        // Files that looked broken, to be read once more before anyone is told.
-        let mut doubtful: Vec<(PathBuf, Instant)> = Vec::new();
+        let mut memory = Memory::default();
         loop {
-            let wait = doubtful.first().map_or(Duration::from_hours(1), |(_, at)| {
+            let first = memory.doubtful.first();
+            let wait = first.map_or(Duration::from_hours(1), |(_, at)| {
                 (*at + SETTLE).saturating_duration_since(Instant::now())
             });
             match self.requests.recv_timeout(wait) {
-                Ok(AssetRequest::Use(module, key, assets, lease)) => {
-                    let seen = modules
-                        .remove(&module)
-                        .map(|old| old.seen)
-                        .unwrap_or_default();
-                    let mut in_use = InUse {
-                        key,
-                        assets: assets.clone(),
-                        seen,
-                        lease,
-                    };
-                    self.board.clear_problems(&format!("asset:{module}:"));
-                    for asset in assets.iter() {
-                        // New code may read the same text differently.
-                        in_use.seen.remove(&asset.path);
-                        self.load(&module, &mut in_use, asset, true);
-                    }
-                    self.board.set_assets_loaded(key.id);
-                    modules.insert(module, in_use);
-                }
-                Ok(AssetRequest::Forget(module)) => {
-                    self.board.clear_problems(&format!("asset:{module}:"));
-                    modules.remove(&module);
-                }
-                Ok(AssetRequest::Changed(files)) => {
-                    for file in files {
-                        if !self.changed(&mut modules, &file, false)
-                            && !doubtful.iter().any(|(other, _)| *other == file)
-                        {
-                            doubtful.push((file, Instant::now()));
-                        }
-                    }
-                }
                 Ok(AssetRequest::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
-                    let due = |at: &Instant| at.elapsed() >= SETTLE;
-                    let (now, later): (Vec<_>, Vec<_>) =
-                        doubtful.into_iter().partition(|(_, at)| due(at));
-                    doubtful = later;
-                    for (file, _) in now {
-                        self.changed(&mut modules, &file, true);
+                Ok(request) => self.handle(request, &mut memory),
+                Err(RecvTimeoutError::Timeout) => self.read_again(&mut memory),
+            }
+            wipe::stack();
+        }
+    }
+
+    // Its part of the stack has to be over when that is wiped.
+    #[inline(never)]
+    fn handle(&self, request: AssetRequest, memory: &mut Memory) {
+        let Memory { modules, doubtful } = memory;
+        match request {
+            AssetRequest::Use(module, key, assets, lease) => {
+                let seen = modules
+                    .remove(&module)
+                    .map(|old| old.seen)
+                    .unwrap_or_default();
+                let mut in_use = InUse {
+                    key,
+                    assets: assets.clone(),
+                    seen,
+                    lease,
+                };
+                self.board.clear_problems(&format!("asset:{module}:"));
+                for asset in assets.iter() {
+                    // New code may read the same text differently.
+                    in_use.seen.remove(&asset.path);
+                    self.load(&module, &mut in_use, asset, true);
+                }
+                self.board.set_assets_loaded(key.id);
+                modules.insert(module, in_use);
+            }
+            AssetRequest::Forget(module) => {
+                self.board.clear_problems(&format!("asset:{module}:"));
+                modules.remove(&module);
+            }
+            AssetRequest::Changed(files) => {
+                for file in files {
+                    if !self.changed(modules, &file, false)
+                        && !doubtful.iter().any(|(other, _)| *other == file)
+                    {
+                        doubtful.push((file, Instant::now()));
                     }
                 }
             }
+            AssetRequest::Stop => {}
+        }
+    }
+
+    /// Reads files once more that had time to settle.
+    #[inline(never)]
+    fn read_again(&self, memory: &mut Memory) {
+        let due = |at: &Instant| at.elapsed() >= SETTLE;
+        let doubtful = std::mem::take(&mut memory.doubtful);
+        let (now, later): (Vec<_>, Vec<_>) = doubtful.into_iter().partition(|(_, at)| due(at));
+        memory.doubtful = later;
+        for (file, _) in now {
+            self.changed(&mut memory.modules, &file, true);
         }
     }
 
@@ -172,13 +196,13 @@ impl AssetLoader {
                 in_use.seen.insert(asset.path.clone(), text);
                 self.board
                     .set_problem(&format!("asset:{module}:{}", asset.path), None);
-                let ready = ReadyAsset {
+                let ready = Box::new(ReadyAsset {
                     module: module.to_owned(),
                     key: in_use.key,
                     path: shown,
                     apply,
                     _lease: in_use.lease.clone(),
-                };
+                });
                 // Disconnected only when the host ends.
                 let _ = self.ready.send(ready);
                 true

@@ -3,10 +3,12 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::link::ModuleSpec;
 use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
+use serde::{Deserialize, Serialize};
 
 /// A file that should become the next version of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,9 +44,22 @@ pub trait CodeHandle: Send {
         None
     }
 
-    /// Why this code cannot be unloaded whatever the registry knows, for people;
-    /// empty if nothing is known.
+    /// What its backend knows it by; see [`Backend::prove`].
+    fn number(&self) -> u64;
+
+    /// Runs `work`, which leaves descriptions of the code's types behind: they may be put where
+    /// they go with the code. Called once, on the thread that loads.
+    fn put_aside(&self, work: &mut dyn FnMut()) {
+        work();
+    }
+
+    /// Why this code cannot be unloaded without a proof, whatever the registry knows, for
+    /// people; empty if nothing is known.
     fn pinned_by(&self) -> Vec<String>;
+
+    /// Gives back the memory of what can be read from its file again: for code that stays
+    /// although nothing runs in it.
+    fn give_back(&self);
 
     /// Gives up this version's hold on the code. Called once, when nothing refers to
     /// it any more; costs what the system takes to unmap.
@@ -52,6 +67,61 @@ pub trait CodeHandle: Send {
 
     /// Whether the code is gone from the process, after [`CodeHandle::close`].
     fn is_gone(&self) -> bool;
+}
+
+/// How references are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// All threads may be stopped for so long, if nothing is found before.
+    pub pause: Duration,
+    /// Also on the heap, as far as it can be reached.
+    pub heap: bool,
+}
+
+/// Whether anything in the process refers to code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing does, and so nothing ever will.
+    Free,
+    /// Something may.
+    Referenced {
+        /// What.
+        by: Vec<Reference>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// It cannot be proven, for this reason.
+    Unknown(String),
+}
+
+/// A place that may refer to code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What it is, for people: "heap", "thread `worker-1`, stack".
+    pub place: String,
+    /// Its address; `None` for what is not in memory.
+    pub address: Option<Hidden>,
+    /// Addresses of what leads to it, the nearest first.
+    pub held_by: Vec<Hidden>,
+    /// Which part of the code it refers to: `.text`.
+    pub target: String,
+}
+
+/// An address that is kept complemented: as it is, it would hold what lies there, and the next
+/// look would find that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden(u64);
+
+impl Hidden {
+    /// Hides an address.
+    pub fn new(address: u64) -> Self {
+        Self(!address)
+    }
+
+    /// The address.
+    pub fn get(self) -> usize {
+        !self.0 as usize
+    }
 }
 
 /// Why an artifact gave no code.
@@ -104,6 +174,10 @@ pub trait Backend: Send {
     /// The modules to be served from now on. What was loaded of others stays as long as its
     /// handle does.
     fn set_modules(&mut self, modules: &[ModuleSpec]);
+
+    /// Looks through the process for what refers to code that no call is in; one answer per
+    /// number (see [`CodeHandle::number`]). Blocks while it looks.
+    fn prove(&mut self, codes: &[u64], look: Look) -> Vec<Proof>;
 
     /// Modules whose artifact was replaced by someone else since the last call, such
     /// as a build typed in another terminal, with that artifact.

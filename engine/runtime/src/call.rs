@@ -7,7 +7,8 @@
 //! "Hazard Pointers", 2004) with the asymmetric fence of [`crate::fence`].
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{self, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -259,46 +260,32 @@ pub fn with_label(use_it: impl FnOnce(&str)) {
 /// A function of a module as callers see it: the slot stays, what it holds is
 /// replaced at a swap.
 ///
-/// Targets are kept until the slot is dropped (32 bytes each), so a caller may
-/// look at one without owning it.
+/// What it held before is nowhere any more. Readers of the two words look at a counter
+/// before and after (a sequence lock as in H. Boehm, "Can Seqlocks Get Along With
+/// Programming Language Memory Models?", 2012), so nothing has to be kept for them.
+#[derive(Default)]
 pub struct Slot {
-    target: AtomicPtr<Target>,
-    #[expect(clippy::vec_box, reason = "callers hold pointers into the boxes")]
-    kept: Mutex<Vec<Box<Target>>>,
-}
-
-struct Target {
-    code: *const (),
-    id: CallId,
-}
-
-// SAFETY: a target is a code address and a number; calling the code is up to the
-// caller, who checks its type.
-unsafe impl Send for Slot {}
-// SAFETY: as above; the pointer to the target is atomic, the targets immutable.
-unsafe impl Sync for Slot {}
-
-impl Default for Slot {
-    fn default() -> Self {
-        Self {
-            target: AtomicPtr::new(std::ptr::null_mut()),
-            kept: Mutex::new(Vec::new()),
-        }
-    }
+    /// Odd while the target is being replaced, and another number afterwards.
+    sequence: AtomicU64,
+    /// Address of the function; null for none.
+    code: AtomicPtr<()>,
+    id: AtomicU64,
+    /// Held while the target is being replaced.
+    publishing: Mutex<()>,
 }
 
 impl Slot {
     /// Lets new calls go to `code`, or nowhere.
     pub fn publish(&self, code: Option<(*const (), CallId)>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let target = code.map_or(std::ptr::null_mut(), |(code, id)| {
-            // Boxes do not move their content when the vector grows.
-            kept.push(Box::new(Target { code, id }));
-            kept.last().map_or(std::ptr::null_mut(), |last| {
-                std::ptr::from_ref(&**last).cast_mut()
-            })
-        });
-        self.target.store(target, Ordering::Release);
+        let _publishing = lock(&self.publishing);
+        let (code, id) = code.unwrap_or((ptr::null(), CallId(0)));
+        let before = self.sequence.load(Ordering::Relaxed);
+        self.sequence.store(before + 1, Ordering::Relaxed);
+        // Who sees one of the two sees the odd number as well.
+        atomic::fence(Ordering::Release);
+        self.code.store(code.cast_mut(), Ordering::Relaxed);
+        self.id.store(id.0, Ordering::Relaxed);
+        self.sequence.store(before + 2, Ordering::Release);
     }
 
     /// Enters the function: counts the call on the version that it gets. The
@@ -306,30 +293,30 @@ impl Slot {
     #[inline]
     pub fn enter(&self) -> Option<(*const (), CallGuard)> {
         let stack = current_stack();
-        let mut target = self.target.load(Ordering::Acquire);
         loop {
-            if target.is_null() {
-                return None;
+            let before = self.sequence.load(Ordering::Acquire);
+            let code = self.code.load(Ordering::Acquire);
+            let id = CallId(self.id.load(Ordering::Acquire));
+            if code.is_null() {
+                if self.sequence.load(Ordering::Acquire) == before {
+                    return None;
+                }
+                continue;
             }
-            // SAFETY: non-null targets point into `kept`, which only grows while
-            // `self` lives.
-            let Target { code, id } = unsafe { &*target };
-            let depth = stack.push(*id);
+            let depth = stack.push(id);
             fence::light();
-            let now = self.target.load(Ordering::Acquire);
-            if now == target {
-                return Some((
-                    *code,
-                    CallGuard {
-                        stack,
-                        depth,
-                        _thread: std::marker::PhantomData,
-                    },
-                ));
+            // Another number: what was read may be of two targets, and the entry may have come
+            // too late for whoever replaced the first.
+            if before.is_multiple_of(2) && self.sequence.load(Ordering::Acquire) == before {
+                let guard = CallGuard {
+                    stack,
+                    depth,
+                    _thread: std::marker::PhantomData,
+                };
+                return Some((code.cast_const(), guard));
             }
-            // Swapped in between: the entry may have come too late.
             stack.pop_to(depth);
-            target = now;
+            std::hint::spin_loop();
         }
     }
 }
@@ -469,7 +456,8 @@ mod tests {
         prepare();
         let slot = Slot::default();
         let first = 0x7000_1000;
-        slot.publish(Some((std::ptr::null(), CallId::new(first, 0))));
+        let code: *const () = (&raw const GONE).cast();
+        slot.publish(Some((code, CallId::new(first, 0))));
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -487,10 +475,7 @@ mod tests {
                 });
             }
             for version in 0..399 {
-                slot.publish(Some((
-                    std::ptr::null(),
-                    CallId::new(first + version + 1, 0),
-                )));
+                slot.publish(Some((code, CallId::new(first + version + 1, 0))));
                 while count_certainly(first + version) > 0 {
                     std::hint::spin_loop();
                 }

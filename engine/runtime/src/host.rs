@@ -31,20 +31,23 @@ use self::keeping::Checkpoints;
 use crate::assets::{AssetLoader, AssetRequest, ReadyAsset};
 use crate::backend::Backend;
 use crate::checkpoint::Reason;
+use crate::drain::Drain;
 use crate::easel::Easel;
 use crate::jobs::JobDesk;
 use crate::keeper::KeeperRequest;
 use crate::link::{FromHost, Reloaded, ToHost};
-use crate::loader::{Drain, Loader, LoaderRequest, Memory, ReadyVersion};
+use crate::loader::{Loader, LoaderRequest, Memory, ReadyVersion};
 use crate::overdue::Overdue;
 use crate::part::Part;
+use crate::places::WorldWitness;
 use crate::registry::{Registry, VersionKey};
 use crate::shared::SharedRegion;
 use crate::state::{self, StateBook};
 use crate::swap::ActiveModules;
 use crate::telemetry::{Board, LOADING_THREADS, Observatory};
+use crate::unload::{UnloadPolicy, Unloads};
 use crate::workers::Workers;
-use crate::{call, panic};
+use crate::{call, panic, tidy, wipe};
 
 pub use crate::keeper::{CheckpointConfig, ResumeFrom};
 pub use crate::outbox::Outbox;
@@ -77,10 +80,14 @@ pub struct HostConfig {
     pub stalled_after: Duration,
     /// How checkpoints are kept; `None` for not at all.
     pub checkpoints: Option<CheckpointConfig>,
+    /// What has to be known of an old version before it is unloaded.
+    pub unload: UnloadPolicy,
 }
 
 /// How often the world is counted and old versions are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
+/// What an entity costs when the world is rebuilt, at most.
+const REBUILD_PER_ENTITY: Duration = Duration::from_nanos(100);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
 
@@ -106,7 +113,7 @@ pub struct Host {
     outbox: Outbox,
     inbox: Receiver<ToHost>,
     ready_versions: Receiver<Vec<ReadyVersion>>,
-    ready_assets: Receiver<ReadyAsset>,
+    ready_assets: Receiver<Box<ReadyAsset>>,
     loader: Sender<LoaderRequest>,
     asset_loader: Sender<AssetRequest>,
     workers: Workers,
@@ -150,7 +157,7 @@ impl Host {
     pub fn start(
         config: HostConfig,
         inbox: Receiver<ToHost>,
-        to: Sender<FromHost>,
+        to: Sender<Box<FromHost>>,
     ) -> std::io::Result<Self> {
         call::prepare();
         panic::install_hook();
@@ -178,6 +185,8 @@ impl Host {
                 .spawn(body)
                 .map(|thread| threads.push(thread))
         };
+        let (found, findings) = unbounded();
+        let frame_rate = config.frame_rate.max(1);
         let loader_body = Loader {
             registry: registry.clone(),
             backends: config.backends,
@@ -186,6 +195,7 @@ impl Host {
             ready,
             outbox: outbox.clone(),
             memory: Memory::default(),
+            unloads: Unloads::new(config.unload, found, board.clone(), period_of(frame_rate)),
         };
         spawn("loader", Box::new(move || loader_body.run()))?;
         let asset_body = AssetLoader {
@@ -207,7 +217,7 @@ impl Host {
         });
         let checkpoints = checkpoints.transpose()?;
         let jobs = JobDesk::new(board.clone());
-        let world = empty_world(config.frame_rate.max(1), &jobs);
+        let world = empty_world(frame_rate, &jobs);
         let waiting = config.modules.into_iter().map(|(name, _)| name);
         let modules = modules_with(config.shared.as_deref(), &outbox);
         Ok(Self {
@@ -226,10 +236,10 @@ impl Host {
             jobs,
             threads,
             telemetry_stop,
-            drain: Drain::default(),
+            drain: Drain::new(config.unload, findings),
             overdue: Overdue::new(config.drain),
             kind,
-            frame_rate: config.frame_rate.max(1),
+            frame_rate,
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
             every_panic_fails: config.every_panic_fails,
@@ -297,12 +307,15 @@ impl Host {
 
     /// Time from one frame to the next.
     fn period(&self) -> Duration {
-        Duration::from_secs(1) / self.frame_rate
+        period_of(self.frame_rate)
     }
 
     /// Waits for the next frame. What arrives meanwhile is taken at once, so that a
     /// click or a call does not wait for the frame to come.
     fn wait_until(&mut self, deadline: Instant) {
+        // Here the thread is most of the time: what a look for references to old code sees of
+        // its stack should not be what others left there.
+        wipe::stack();
         // A channel that has messages hands them out even after the deadline.
         while !self.ended && Instant::now() < deadline {
             self.board.turns.end();
@@ -310,6 +323,7 @@ impl Host {
                 Ok(message) => {
                     self.board.turns.begin();
                     self.handle(message);
+                    wipe::stack();
                 }
                 Err(crossbeam_channel::RecvTimeoutError::Timeout) => return,
                 Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {
@@ -321,6 +335,8 @@ impl Host {
     }
 
     /// Runs one frame; `frame_time` is what the last one took from start to start.
+    // Its part of the stack, and that of the next one, has to be over when that is wiped.
+    #[inline(never)]
     pub fn frame(&mut self, frame_time: Duration) {
         let start = Instant::now();
         self.between_frames();
@@ -354,6 +370,7 @@ impl Host {
     }
 
     /// Takes what others have for the game.
+    #[inline(never)]
     fn between_frames(&mut self) {
         // Asked before assets are taken: what was read by now is taken below.
         let (started, starting) = std::mem::take(&mut self.starting)
@@ -396,7 +413,7 @@ impl Host {
                 .is_some_and(|now| now.key == asset.key);
             if active {
                 let _call = call::enter(Part::Assets.of(asset.key.id));
-                let world = &mut self.world;
+                let (world, asset) = (&mut self.world, *asset);
                 match panic::guard(|| (asset.apply)(world)) {
                     Ok(()) => self.outbox.debug(format!("{} applied", asset.path)),
                     Err(report) => self.outbox.error(format!(
@@ -438,26 +455,45 @@ impl Host {
     }
 
     fn keep_house(&mut self) {
-        let world = &self.world;
-        let book = &self.book;
-        let foreign = self.modules.foreign_observers(world);
         self.overdue
             .look(&self.registry, &self.board.jobs, &self.outbox);
-        self.drain.look(
-            &self.registry,
-            &self.outbox,
-            &self.loader,
-            |module, key, inside| {
-                let mut reasons = book.references(world, module, key, inside);
-                if foreign > 0 {
-                    reasons.push(format!("{foreign} observers that systems added"));
-                }
-                reasons
-            },
-        );
+        if self.drain.is_looking(&self.registry) {
+            tidy::world(&mut self.world);
+        }
+        let (world, book) = (&self.world, &self.book);
+        let witness = WorldWitness {
+            world,
+            book,
+            foreign_observers: self.modules.foreign_observers(world),
+        };
+        self.drain
+            .look(&self.registry, &self.outbox, &self.loader, &witness);
         let status = world_status(world, book);
+        let entities = status.entities;
         if let Ok(mut shown) = self.board.world.try_lock() {
             *shown = status;
+        }
+        if self.drain.take_wish_to_rebuild() {
+            self.rebuild_world(entities);
+        }
+    }
+
+    /// Lets go of old versions that only the component table refers to. Where that would take
+    /// too long for a frame, they wait for a change of layout.
+    fn rebuild_world(&mut self, entities: u64) {
+        let entities = u32::try_from(entities).unwrap_or(u32::MAX);
+        let takes = REBUILD_PER_ENTITY.saturating_mul(entities);
+        if takes > self.period() / 2 {
+            return;
+        }
+        let (world, book) = (&mut self.world, &mut self.book);
+        match self.modules.rebuild(world, book, &self.registry) {
+            Ok(()) => self
+                .outbox
+                .debug("the world was rebuilt to let go of old versions".to_owned()),
+            Err(refusal) => self
+                .outbox
+                .debug(format!("the world cannot be rebuilt: {}", refusal.message)),
         }
     }
 
@@ -500,12 +536,16 @@ impl Host {
     }
 }
 
+fn period_of(frame_rate: u32) -> Duration {
+    Duration::from_secs(1) / frame_rate
+}
+
 /// A world with what the engine offers to systems.
 fn empty_world(frame_rate: u32, jobs: &JobDesk) -> World {
     let mut world = World::new();
     // Registered from here, so that the component table points into the engine.
     state::declare_engine_types(&mut world);
-    world.insert_resource(Time::new(Duration::from_secs(1) / frame_rate));
+    world.insert_resource(Time::new(period_of(frame_rate)));
     world.init_resource::<Input>();
     world.init_resource::<Viewport>();
     world.insert_resource(jobs.board());

@@ -51,13 +51,13 @@ pub(crate) struct JobDesk {
     board: JobBoard,
     telemetry: Arc<Board>,
     /// Jobs for which no worker was free.
-    waiting: VecDeque<Task>,
+    waiting: VecDeque<Box<Task>>,
     /// Theirs alone: calls by name have others, and never wait for a job.
     workers: Workers,
     /// Jobs that workers have.
     with_workers: usize,
-    done: Sender<Ended>,
-    ended: Receiver<Ended>,
+    done: Sender<Box<Ended>>,
+    ended: Receiver<Box<Ended>>,
 }
 
 /// A job on its way. What belongs to the version comes before the lease on it.
@@ -139,7 +139,7 @@ impl JobDesk {
             // The host may have ended meanwhile; then nobody waits for the result.
             let refused = self
                 .workers
-                .run(move || drop(done.send(task.run())))
+                .run(move || drop(done.send(Box::new(task.run()))))
                 .is_err();
             debug_assert!(!refused, "there is a worker for each job");
             self.with_workers += usize::from(!refused);
@@ -161,7 +161,7 @@ impl JobDesk {
         if own_thread {
             self.start_thread(task);
         } else {
-            self.waiting.push_back(task);
+            self.waiting.push_back(Box::new(task));
         }
     }
 
@@ -174,25 +174,27 @@ impl JobDesk {
         let done = self.done.clone();
         let body = move || {
             if let Ok(task) = take.recv() {
-                let _ = done.send(task.run());
+                let _ = done.send(Box::new(task.run()));
             }
         };
         if std::thread::Builder::new().name(name).spawn(body).is_ok() {
             let _ = give.send(task);
         } else {
             task.started.own_thread = false;
-            self.waiting.push_back(task);
+            self.waiting.push_back(Box::new(task));
         }
     }
 
     /// Jobs that were cancelled before they began need no worker.
     fn drop_cancelled(&mut self) {
         let is_cancelled = |task: &Task| task.started.job.is_cancelled();
-        if !self.waiting.iter().any(is_cancelled) {
+        if !self.waiting.iter().any(|task| is_cancelled(task)) {
             return;
         }
         let all = std::mem::take(&mut self.waiting);
-        let (cancelled, waiting) = all.into_iter().partition::<VecDeque<Task>, _>(is_cancelled);
+        let (cancelled, waiting) = all
+            .into_iter()
+            .partition::<VecDeque<Box<Task>>, _>(|task| is_cancelled(task));
         self.waiting = waiting;
         for task in cancelled {
             let ended = task.run();
@@ -212,7 +214,7 @@ impl JobDesk {
                 own_thread,
                 result,
                 of,
-            } = ended;
+            } = *ended;
             self.with_workers -= usize::from(!own_thread);
             let why = match result {
                 Some(Ok(value)) if !job.is_cancelled() => deliver(value, &of, modules, world).err(),

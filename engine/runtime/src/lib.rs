@@ -9,6 +9,10 @@
 //! | [`registry`] | modules, versions, their states, calls by name | any |
 //! | [`backend`] | the trait that backends implement | loader |
 //! | [`loader`] | artifacts to prepared versions; unloading | loader |
+//! | [`unload`] | what has to be known of an old version before it is unloaded | loader |
+//! | `drain` | what becomes of versions that no longer take calls | frame |
+//! | `places` | what lies at an address of the world | frame |
+//! | `tidy`, [`wipe`] | overwriting what old versions left in the world and on stacks | frame, any |
 //! | [`swap`] | making a prepared version the active one | frame |
 //! | [`state`] | schemas of what is in the world, who refers to whose code | frame |
 //! | [`rebuild`] | moving all of a world into a fresh one | frame |
@@ -38,6 +42,7 @@ pub mod checkpoint;
 mod component_hooks;
 mod convert;
 pub mod data;
+mod drain;
 mod easel;
 mod fence;
 pub mod host;
@@ -54,6 +59,7 @@ mod outbox;
 mod overdue;
 pub mod panic;
 pub mod part;
+mod places;
 pub mod rebuild;
 pub mod registry;
 mod required;
@@ -67,4 +73,7 @@ pub mod swap;
 pub mod telemetry;
 #[cfg(test)]
 mod testing;
+mod tidy;
+pub mod unload;
+pub mod wipe;
 pub mod workers;

@@ -16,13 +16,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use engine_api::bevy_ecs::world::World;
 use engine_api::component_hooks::HookKinds;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 use engine_api::state::StateType;
-use inspector_protocol::status::{ReloadOutcome, VersionState};
+use inspector_protocol::status::ReloadOutcome;
 
-use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
+use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, content_hash};
 use crate::call;
 use crate::host::Outbox;
 use crate::images;
@@ -30,9 +31,10 @@ use crate::link::{FromHost, ModuleSpec, Reloaded};
 use crate::panic;
 use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
-use crate::required;
 use crate::state::{self, KeptType};
 use crate::swap::{self, PreparedVersion, Refusal, Retired};
+use crate::unload::{UnloadPolicy, Unloads};
+use crate::{required, wipe};
 
 /// What the loader is asked to do.
 pub enum LoaderRequest {
@@ -48,10 +50,9 @@ pub enum LoaderRequest {
     /// Drop what a version left behind; nothing calls it any more once its calls
     /// have ended.
     Retire(Box<Retired>),
-    /// The world does not refer to this version: unload it.
+    /// No call is in this version, and as far as the policy asks for it, nothing is known
+    /// that refers to it: unload it, or look for references first.
     Unload(String, VersionKey),
-    /// A prepared version did not get in.
-    Discard(String, VersionKey, Box<Retired>),
     /// Stop the thread.
     Stop,
 }
@@ -107,6 +108,7 @@ pub(crate) struct Loader {
     pub(crate) ready: Sender<Vec<ReadyVersion>>,
     pub(crate) outbox: Outbox,
     pub(crate) memory: Memory,
+    pub(crate) unloads: Unloads,
 }
 
 /// What the loader remembers from one request to the next.
@@ -118,10 +120,15 @@ pub(crate) struct Memory {
     pub(crate) type_images: Vec<Box<dyn CodeHandle>>,
     /// How kept code knows each type.
     pub(crate) kept_types: HashMap<TypeIdentity, KeptType>,
+    /// How kept code makes each shared struct known.
+    pub(crate) kept_shared: HashMap<TypeId, fn(&mut World)>,
     /// Systems that people were told about.
     pub(crate) linted: HashSet<String>,
     /// The engine's own builder works.
     pub(crate) is_building: bool,
+    /// Index of the backend of each version, by its process-wide id: the configuration may have
+    /// lost its module by now.
+    pub(crate) homes: HashMap<u32, usize>,
     /// Content of modules that was built and is not to be loaded.
     pub(crate) left: HashMap<String, u64>,
 }
@@ -144,11 +151,7 @@ impl Loader {
                 Ok(LoaderRequest::Unload(module, key)) => {
                     // What it registered must go while its code is still there.
                     drop_guarded(&mut retired);
-                    self.unload(&module, key);
-                }
-                Ok(LoaderRequest::Discard(module, key, left)) => {
-                    drop_guarded(&mut vec![*left]);
-                    self.registry.reject(&module, key);
+                    self.begin_unload(module, key);
                 }
                 Ok(LoaderRequest::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
@@ -156,6 +159,43 @@ impl Loader {
                     self.look_outside();
                 }
             }
+            // What these calls left on the stack is no reference to a version.
+            wipe::stack();
+            if self.unloads.is_due() {
+                self.prove();
+            }
+        }
+    }
+
+    /// Unloads what nothing refers to; says of the rest what does.
+    fn prove(&mut self) {
+        let look = Look {
+            pause: self.unloads.pause(),
+            heap: self.unloads.policy == UnloadPolicy::Proven,
+        };
+        let waiting = std::mem::take(&mut self.unloads.waiting);
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            let mut own = Vec::new();
+            let mut numbers = Vec::new();
+            for (module, key) in &waiting {
+                if self.memory.homes.get(&key.id) == Some(&index)
+                    && let Some(number) =
+                        self.registry.with_code(module, *key, |code| code.number())
+                {
+                    own.push((module.clone(), *key));
+                    numbers.push(number);
+                }
+            }
+            if own.is_empty() {
+                continue;
+            }
+            for ((module, key), proof) in own.into_iter().zip(backend.prove(&numbers, look)) {
+                self.unloads.found(module, key, proof);
+            }
+        }
+        self.unloads.looked();
+        for (module, key) in self.unloads.take_free() {
+            self.unload(&module, key);
         }
     }
 
@@ -198,6 +238,8 @@ impl Loader {
 
     /// Prepares versions that are to get in together. If one of them cannot be prepared, all
     /// are given up.
+    // Its part of the stack has to be over when that is wiped.
+    #[inline(never)]
     fn load(&mut self, loads: &[Load]) {
         let group: Vec<String> = loads.iter().map(|load| load.module.clone()).collect();
         let mut ready: Vec<ReadyVersion> = Vec::new();
@@ -296,6 +338,8 @@ impl Loader {
             .registry
             .reserve(module)
             .ok_or_else(|| rejected(format!("there is no module `{module}`")))?;
+        self.memory.homes.insert(key.id, backend);
+        self.leave_descriptions(key, &loaded);
         let (loaded, described) = match describe(key, &loaded) {
             Ok(mut first) => {
                 let checked = check(key, &loaded, &mut first);
@@ -316,6 +360,7 @@ impl Loader {
                             rejected(error.to_string())
                         })?;
                         remember_image(&again);
+                        self.leave_descriptions(key, &again);
                         let second = describe(key, &again).and_then(|mut second| {
                             check(key, &again, &mut second)?;
                             // The same code makes the same.
@@ -352,18 +397,39 @@ impl Loader {
         self.registry
             .set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
         match described {
-            Ok(description) => Ok(PreparedVersion {
-                module: module.to_owned(),
-                key,
-                kept: self.kept_types(&description.types),
-                build: loaded.build,
-                description,
-            }),
+            Ok(mut description) => {
+                self.declare_shared_by_kept_code(&mut description);
+                Ok(PreparedVersion {
+                    module: module.to_owned(),
+                    key,
+                    kept: self.kept_types(&description.types),
+                    build: loaded.build,
+                    description,
+                })
+            }
             Err(message) => {
                 self.registry.reject(module, key);
                 Err(rejected(message))
             }
         }
+    }
+
+    /// Has code describe its types once, for what it leaves behind at the first time.
+    // Its part of the stack has to be over when that is wiped.
+    #[inline(never)]
+    fn leave_descriptions(&self, key: VersionKey, loaded: &LoadedCode) {
+        if self.unloads.policy != UnloadPolicy::Proven {
+            return;
+        }
+        // What the engine keeps of this thread is not the code's.
+        let _call = call::enter(Part::Setup.of(key.id));
+        loaded.code.put_aside(&mut || {
+            let described = describe(key, loaded);
+            // What it registered is dropped by its own code, which may panic. What else is wrong
+            // with it is said when it is asked again.
+            let _ = panic::guard(|| drop(described));
+        });
+        wipe::stack();
     }
 
     /// Says what a reload will surprise people with; each thing once.
@@ -397,7 +463,8 @@ impl Loader {
     fn brings_new_types(&self, description: &ModuleDescription) -> bool {
         let types = description.types.iter();
         let ids = types.flat_map(|state| state.reflected.iter().chain([&state.stored]));
-        let new = self.registry.learn_types(ids.copied());
+        let shared = description.shared.iter().map(|shared| shared.type_id);
+        let new = self.registry.learn_types(ids.copied().chain(shared));
         // The first version with a type may have been refused, and the next one have it
         // with another layout under the same identity.
         let declared = |state| self.memory.kept_types.contains_key(&identity(state));
@@ -412,7 +479,20 @@ impl Loader {
                 .entry(identity(state))
                 .or_insert_with(|| KeptType::of(state));
         }
+        for shared in &description.shared {
+            let kept = self.memory.kept_shared.entry(shared.type_id);
+            kept.or_insert(shared.declare);
+        }
         self.memory.type_images.push(code);
+    }
+
+    /// Lets kept code make shared structs known to worlds.
+    fn declare_shared_by_kept_code(&self, description: &mut ModuleDescription) {
+        for shared in &mut description.shared {
+            if let Some(declare) = self.memory.kept_shared.get(&shared.type_id) {
+                shared.declare = *declare;
+            }
+        }
     }
 
     /// How kept code knows each of `types`; code that the world never refers to stands
@@ -427,6 +507,15 @@ impl Loader {
             .collect()
     }
 
+    /// Unloads a version, at once or as soon as there is a proof.
+    fn begin_unload(&mut self, module: String, key: VersionKey) {
+        if self.unloads.looks() {
+            self.unloads.add(module, key);
+        } else {
+            self.unload(&module, key);
+        }
+    }
+
     fn unload(&mut self, module: &str, key: VersionKey) {
         debug_assert_eq!(
             call::count_certainly(key.id),
@@ -436,6 +525,7 @@ impl Loader {
         let Some(mut code) = self.registry.take_code(module, key) else {
             return;
         };
+        self.memory.homes.remove(&key.id);
         code.close();
         if !self.look_whether_gone(module, key, code.as_ref()) {
             self.registry.set_closed(module, key, false);
@@ -480,6 +570,14 @@ impl CodeHandle for Unsure {
 
     fn range(&self) -> Option<Range<usize>> {
         self.0.range()
+    }
+
+    fn number(&self) -> u64 {
+        self.0.number()
+    }
+
+    fn give_back(&self) {
+        self.0.give_back();
     }
 
     fn pinned_by(&self) -> Vec<String> {
@@ -569,70 +667,11 @@ fn look_into(description: &mut ModuleDescription, sources: &Sources) {
 
 /// Drops what versions left behind. That runs code of theirs (the values of a
 /// system's `Local`), which may panic.
+#[inline(never)]
 fn drop_guarded(retired: &mut Vec<Retired>) {
-    for left in retired.drain(..) {
+    // Taken as a whole: a list that is emptied keeps what was in it.
+    for left in std::mem::take(retired) {
         let _ = panic::guard(|| drop(left));
-    }
-}
-
-/// Looks at versions that no longer take calls and decides what becomes of them.
-/// Runs on the frame thread, between frames.
-#[derive(Default)]
-pub(crate) struct Drain {
-    announced: HashSet<u32>,
-    requested: HashSet<u32>,
-}
-
-impl Drain {
-    /// Sends versions that nothing refers to any more to be unloaded; names what
-    /// keeps the others.
-    pub(crate) fn look(
-        &mut self,
-        registry: &Registry,
-        outbox: &Outbox,
-        loader: &Sender<LoaderRequest>,
-        references: impl Fn(&str, VersionKey, &dyn Fn(usize) -> bool) -> Vec<String>,
-    ) {
-        for (module, key, state) in registry.mapped_leftovers() {
-            if self.requested.contains(&key.id) {
-                continue;
-            }
-            let calls = call::running()
-                .iter()
-                .filter(|c| c.id.version() == key.id)
-                .count();
-            if calls > 0 {
-                if self.announced.insert(key.id) {
-                    let plural = if calls == 1 { "" } else { "s" };
-                    outbox.debug(format!(
-                        "v{} draining ({calls} active call{plural})",
-                        key.number
-                    ));
-                }
-                continue;
-            }
-            if registry.is_leased(&module, key) || call::count_certainly(key.id) > 0 {
-                continue;
-            }
-            let reasons = registry
-                .with_code(&module, key, |code| {
-                    let mut reasons = code.pinned_by();
-                    reasons.extend(references(&module, key, &|address| code.contains(address)));
-                    reasons
-                })
-                .unwrap_or_default();
-            if reasons.is_empty() {
-                if loader.try_send(LoaderRequest::Unload(module, key)).is_ok() {
-                    self.requested.insert(key.id);
-                }
-            } else {
-                let first = reasons[0].clone();
-                let changed = registry.pin(&module, key, reasons);
-                if changed && state == VersionState::Draining {
-                    outbox.debug(format!("v{} pinned ({first})", key.number));
-                }
-            }
-        }
     }
 }
 

@@ -79,6 +79,13 @@ pub fn install_hook() {
     }));
 }
 
+/// Puts the current hook in once more. When a hook is taken out, the standard library keeps a
+/// word of it, which refers to its code for as long as nothing else is written there. A panic of
+/// another thread in just that moment is told by the standard library's own hook.
+pub(crate) fn put_hook_in_again() {
+    std::panic::set_hook(std::panic::take_hook());
+}
+
 /// The report that the hook left on this thread, if any; at most once per panic.
 pub fn take_report() -> Option<PanicReport> {
     LAST.take()

@@ -270,7 +270,8 @@ impl Registry {
         let mut versions = module.versions.iter_mut();
         let active = versions.find(|version| version.state == VersionState::Active)?;
         active.state = VersionState::Draining;
-        Some(active.calls.drain().map(|(_, call)| call).collect())
+        // As in `retire`.
+        Some(std::mem::take(&mut active.calls).into_values().collect())
     }
 
     /// Whether the configuration has a module.
@@ -406,7 +407,8 @@ impl Registry {
     /// are returned to be dropped where the caller likes.
     pub fn retire(&self, module: &str, key: VersionKey) -> Vec<DynamicCall> {
         self.with_version(module, key, |version| {
-            version.calls.drain().map(|(_, c)| c).collect()
+            // Taken as a whole: a map that is emptied keeps what was in it.
+            std::mem::take(&mut version.calls).into_values().collect()
         })
         .unwrap_or_default()
     }

@@ -223,6 +223,7 @@ impl SharedRegion {
         for SharedRegistration {
             layout,
             write_default,
+            ..
         } in registrations
         {
             check_layout(layout)?;

@@ -75,6 +75,22 @@ impl KeptType {
     }
 }
 
+/// Why the world needs the code of a version.
+struct Reason {
+    text: String,
+    /// For a type that it has no values of.
+    without_values: bool,
+}
+
+impl Reason {
+    fn of_values(text: String) -> Self {
+        Self {
+            text,
+            without_values: false,
+        }
+    }
+}
+
 /// How the paths of kept values' types begin.
 const KEPT: &str = "engine_api::keep::Kept<";
 
@@ -363,6 +379,9 @@ impl StateBook {
                     }
                     known
                 });
+                // The same, but made by code that runs: unused parts of a schema may look like
+                // references to the code that made it.
+                known.schema = new.schema.clone();
                 known.users.insert(module.clone());
                 known.makers.insert(module.clone());
             }
@@ -470,6 +489,30 @@ impl StateBook {
         key: VersionKey,
         inside: &dyn Fn(usize) -> bool,
     ) -> Vec<String> {
+        let reasons = self.reasons(world, module, key, inside);
+        reasons.into_iter().map(|reason| reason.text).collect()
+    }
+
+    /// Whether the world knows a version by types that it has no values of, and by nothing
+    /// else: a rebuilt world would not know it at all.
+    pub fn is_known_without_values(
+        &self,
+        world: &World,
+        module: &str,
+        key: VersionKey,
+        inside: &dyn Fn(usize) -> bool,
+    ) -> bool {
+        let reasons = self.reasons(world, module, key, inside);
+        !reasons.is_empty() && reasons.iter().all(|reason| reason.without_values)
+    }
+
+    fn reasons(
+        &self,
+        world: &World,
+        module: &str,
+        key: VersionKey,
+        inside: &dyn Fn(usize) -> bool,
+    ) -> Vec<Reason> {
         let live = live_counts(world);
         let mut reasons = Vec::new();
         for (id, info) in world.components().iter_registered() {
@@ -486,24 +529,32 @@ impl StateBook {
                 .get(&id)
                 .is_some_and(|(_, brought_by)| *brought_by == key);
             let count = live.get(&id).copied().unwrap_or(0);
-            if info.drop().is_some_and(|drop| inside(drop as usize)) {
-                reasons.push(format!(
-                    "{name}: its drop function is in the component table"
-                ));
+            let in_the_table = if info.drop().is_some_and(|drop| inside(drop as usize)) {
+                Some("its drop function is")
             } else if brought && hooks_of(info) {
-                reasons.push(format!("{name}: its hooks are in the component table"));
+                Some("its hooks are")
             } else if brought
                 && matches!(info.clone_behavior(), ComponentCloneBehavior::Custom(clone) if inside(*clone as usize))
             {
-                reasons.push(format!(
-                    "{name}: its clone function is in the component table"
-                ));
+                Some("its clone function is")
             } else if brought && info.required_components().iter_ids().next().is_some() {
-                reasons.push(format!(
-                    "{name}: constructors of the components it requires"
-                ));
+                Some("constructors of the components it requires are")
+            } else {
+                None
+            };
+            if let Some(what) = in_the_table {
+                let values = match count {
+                    0 => "no values left".to_owned(),
+                    1 => "1 value".to_owned(),
+                    _ => format!("{count} values"),
+                };
+                reasons.push(Reason {
+                    text: format!("{name} ({values}): {what} in the component table"),
+                    without_values: count == 0,
+                });
             } else if brought && count > 0 && known.is_none() && info.layout().size() > 0 {
-                reasons.push(format!("{name}: {count} values that nothing is known of"));
+                let text = format!("{name}: {count} values that nothing is known of");
+                reasons.push(Reason::of_values(text));
             }
         }
         for known in self
@@ -518,20 +569,19 @@ impl StateBook {
             let count = live.get(&id).copied().unwrap_or(0);
             // Any version of the module may have made the values.
             if count > 0 && !parts.is_empty() {
-                reasons.push(format!(
+                reasons.push(Reason::of_values(format!(
                     "type `{}`: {count} values with {} may refer to its code",
                     known.schema.path,
                     parts.join(", ")
-                ));
+                )));
             }
         }
         let names = names_inside(world, inside);
         if names > 0 {
-            reasons.push(format!(
-                "{names} values of `Name` borrow their text from it"
-            ));
+            let text = format!("{names} values of `Name` borrow their text from it");
+            reasons.push(Reason::of_values(text));
         }
-        reasons.sort();
+        reasons.sort_by(|left, right| left.text.cmp(&right.text));
         reasons
     }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 
-use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, content_hash};
+use crate::backend::{
+    Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, Proof, content_hash,
+};
 use crate::link::ModuleSpec;
 
 /// What a module function looks like.
@@ -48,6 +50,11 @@ pub(crate) struct CodeLog {
     pub(crate) name: String,
     pub(crate) closed: AtomicBool,
     pub(crate) dropped: AtomicBool,
+    /// What its backend knows it by.
+    pub(crate) number: u64,
+    pub(crate) given_back: AtomicBool,
+    /// What a look for references finds.
+    pub(crate) proof: Mutex<Option<Proof>>,
     /// Stays mapped even when it is closed.
     pub(crate) held: AtomicBool,
     pub(crate) pinned_by: Mutex<Vec<String>>,
@@ -67,6 +74,12 @@ pub(crate) struct FakeCode(pub(crate) Arc<CodeLog>);
 impl CodeHandle for FakeCode {
     fn contains(&self, address: usize) -> bool {
         self.0.image.lock().unwrap().contains(&address)
+    }
+    fn number(&self) -> u64 {
+        self.0.number
+    }
+    fn give_back(&self) {
+        self.0.given_back.store(true, Ordering::SeqCst);
     }
     fn pinned_by(&self) -> Vec<String> {
         self.0.pinned_by.lock().unwrap().clone()
@@ -105,6 +118,8 @@ struct Shared {
     last: Mutex<HashMap<String, String>>,
     external: Mutex<Vec<(String, Artifact)>>,
     once_only: AtomicBool,
+    /// The last look for references.
+    look: Mutex<Option<Look>>,
 }
 
 impl FakeBackend {
@@ -136,6 +151,11 @@ impl FakeBackend {
             .push((module.to_owned(), artifact(name)));
     }
 
+    /// The last look for references.
+    pub(crate) fn last_look(&self) -> Option<Look> {
+        *self.0.look.lock().unwrap()
+    }
+
     /// Everything that was loaded, in order.
     pub(crate) fn codes(&self) -> Vec<Arc<CodeLog>> {
         self.0.codes.lock().unwrap().clone()
@@ -145,6 +165,7 @@ impl FakeBackend {
         let build = self.0.artifacts.lock().unwrap()[name];
         let log = Arc::new(CodeLog {
             name: name.to_owned(),
+            number: self.codes().len() as u64,
             ..CodeLog::default()
         });
         self.0.codes.lock().unwrap().push(log.clone());
@@ -193,6 +214,16 @@ impl Backend for FakeBackend {
     }
 
     fn set_modules(&mut self, _: &[ModuleSpec]) {}
+
+    fn prove(&mut self, codes: &[u64], look: Look) -> Vec<Proof> {
+        *self.0.look.lock().unwrap() = Some(look);
+        let all = self.codes();
+        let proof = |number: &u64| all[*number as usize].proof.lock().unwrap().clone();
+        codes
+            .iter()
+            .map(|number| proof(number).unwrap_or(Proof::Free))
+            .collect()
+    }
 
     fn external_changes(&mut self) -> Vec<(String, Artifact)> {
         std::mem::take(&mut *self.0.external.lock().unwrap())

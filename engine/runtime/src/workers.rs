@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use crate::wipe;
+
 /// Most that run at once in one pool; further ones wait.
 pub const MAX_WORKERS: usize = 16;
 /// How many may wait in one pool; further ones are refused.
@@ -70,6 +72,7 @@ impl Workers {
                     Ok(job) => job(),
                     Err(_) => return,
                 }
+                wipe::stack();
             }
         };
         if std::thread::Builder::new()

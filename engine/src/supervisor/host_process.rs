@@ -1,6 +1,7 @@
 //! The host process as the supervisor sees it: a pipe, its output, its end.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -162,6 +163,7 @@ impl HostProcess {
             .stderr(Stdio::piped())
             // The terminal's Ctrl-C is for the supervisor, which ends the host in order.
             .process_group(0);
+        command.env("GLIBC_TUNABLES", tunables());
         let mut child = command.spawn()?;
         // The command keeps the child's end of the pipe open until it is dropped.
         drop(command);
@@ -283,6 +285,20 @@ impl Drop for HostProcess {
     fn drop(&mut self) {
         self.kill();
         let _ = wait(&self.child);
+    }
+}
+
+/// Settings of the C library for a host. It keeps the stacks of threads that ended for the
+/// next ones, with all that was on them; a look for references to old code would find that.
+fn tunables() -> OsString {
+    let own = "glibc.pthread.stack_cache_size=0";
+    match std::env::var_os("GLIBC_TUNABLES") {
+        Some(mut others) if !others.is_empty() => {
+            others.push(":");
+            others.push(own);
+            others
+        }
+        _ => own.into(),
     }
 }
 

@@ -413,6 +413,7 @@ impl Supervisor {
             checkpoints_kept: self.config.policies.checkpoints_kept,
             drain: self.config.drain_policies(),
             resume,
+            unload: self.config.policies.unload,
         };
         let command = self.running.command();
         match HostProcess::start(self.runs, command, &setup, &self.messages) {

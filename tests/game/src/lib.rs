@@ -3,10 +3,12 @@
 
 mod faults;
 mod rules;
+mod strangers;
 
 use std::path::Path;
 use std::time::Duration;
 
+use bevy_ecs::system::RunSystemOnce as _;
 use engine_api::prelude::*;
 
 /// What `answer` gives: the mark by which tests tell versions apart.
@@ -38,6 +40,7 @@ pub struct Counter {
     removed: u64,
     poked: u64,
     turned: u64,
+    dug: u64,
 }
 
 /// Armed by a test, blows up in the next frame.
@@ -110,6 +113,37 @@ fn poked(_: On<Poked>, mut counter: ResMut<Counter>) {
 #[reflect(Default)]
 pub struct Spring {
     turns: u64,
+}
+
+/// What a job of `dig` gives.
+#[derive(Event, Reflect, Default)]
+#[reflect(Default)]
+pub struct Dug {
+    finds: Vec<String>,
+}
+
+/// A job that takes some time.
+fn start_digging(mut jobs: Jobs) {
+    jobs.start("dig", |job| {
+        let finds = (0..50).take_while(|_| !job.is_cancelled()).map(|find| {
+            std::thread::sleep(Duration::from_micros(200));
+            format!("find {find}")
+        });
+        Dug { finds: finds.collect() }
+    });
+}
+
+fn dig(world: &mut World) {
+    world.run_system_once(start_digging).expect("it has no conditions");
+}
+
+fn dug(dug: On<Dug>, mut counter: ResMut<Counter>) {
+    counter.dug += dug.finds.len() as u64;
+}
+
+/// How much all jobs have found.
+fn finds(world: &mut World) -> u64 {
+    world.resource::<Counter>().dug
 }
 
 /// Called again and again, once `wind` was called.
@@ -317,12 +351,14 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .message::<Heard>()
         .event::<Ticked>()
         .event::<Poked>()
+        .job_result::<Dug>()
         .asset_checked::<Tuning>("tuning.ron", check)
         .shared_state::<Totals>()
         .systems(Update, (count, listen, burn, blow, drive, total))
         .systems(Render, draw)
         .observe(ticked)
         .observe(removed)
+        .observe(dug)
         .observe(burn_observed)
         .callback(unwind)
         .entity_observer(poked);
@@ -341,6 +377,8 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("poke", poke)
         .function("wind", wind)
         .function("turned", turned)
+        .function("dig", dig)
+        .function("finds", finds)
         .function("inventory", inventory)
         .function("speeds", speeds)
         .function("arm", arm)
@@ -353,4 +391,5 @@ pub fn game_logic(m: &mut ModuleBuilder) {
         .function("abort", abort)
         .function("overflow", overflow)
         .function("twice", rules::twice);
+    strangers::register(m);
 }

@@ -1,9 +1,12 @@
 //! The layout of a shared struct as a value, and what later versions may change.
 
+use std::any::TypeId;
 use std::fmt;
 use std::ptr;
 
-use super::{PlainKind, Primitive, SharedField, SharedState};
+use bevy_ecs::world::World;
+
+use super::{PlainKind, Primitive, SharedAccess, SharedField, SharedState};
 
 /// How a shared struct lies in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +130,10 @@ pub struct SharedRegistration {
     /// # Safety
     /// The memory may be written; it need not be aligned.
     pub write_default: unsafe fn(*mut u8),
+    /// Its identity.
+    pub type_id: TypeId,
+    /// Makes a world know by which component systems declare access to it.
+    pub declare: fn(&mut World),
 }
 
 impl SharedRegistration {
@@ -135,6 +142,10 @@ impl SharedRegistration {
         Self {
             layout: SharedLayout::of::<T>(),
             write_default: write_default::<T>,
+            type_id: TypeId::of::<T>(),
+            declare: |world| {
+                world.register_component::<SharedAccess<T>>();
+            },
         }
     }
 }

@@ -35,11 +35,11 @@ struct Rig {
     root: tempfile::TempDir,
     registry: Arc<Registry>,
     requests: Sender<AssetRequest>,
-    ready: Receiver<ReadyAsset>,
+    ready: Receiver<Box<ReadyAsset>>,
     observatory: Observatory,
     world: World,
     _thread: std::thread::JoinHandle<()>,
-    _from_host: Receiver<crate::link::FromHost>,
+    _from_host: Receiver<Box<crate::link::FromHost>>,
 }
 
 impl Rig {

@@ -122,7 +122,7 @@ impl Default for Options {
 /// A host on a thread of its own, and its supervisor's side.
 struct Running {
     to: Sender<ToHost>,
-    from: Receiver<FromHost>,
+    from: Receiver<Box<FromHost>>,
     thread: JoinHandle<()>,
     board: Arc<Board>,
     /// Lines that came so far.
@@ -146,6 +146,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         drain: HashMap::from([("game".to_owned(), options.drain)]),
         stalled_after: Duration::ZERO,
         checkpoints: options.checkpoints,
+        unload: UnloadPolicy::Known,
     };
     let thread = std::thread::spawn(move || {
         let host = Host::start(config, inbox, outbox).unwrap();
@@ -176,7 +177,7 @@ impl Running {
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut passed = Vec::new();
         loop {
-            let message = self.from.recv_deadline(deadline).ok();
+            let message = self.from.recv_deadline(deadline).ok().map(|boxed| *boxed);
             let Some(message) = message.filter(|_| Instant::now() < deadline) else {
                 panic!("no {what}; there was {passed:#?}")
             };

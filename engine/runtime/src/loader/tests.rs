@@ -4,10 +4,14 @@ use crossbeam_channel::unbounded;
 use engine_api::bevy_ecs::world::World;
 use engine_api::prelude::*;
 use engine_api::value::Value;
+use inspector_protocol::status::VersionState;
 use inspector_protocol::status::VersionState::{Active, Draining, Pinned, Rejected, Unloaded};
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::{Hidden, Proof, Reference};
+use crate::drain::Drain;
+use crate::places::WorldWitness;
 use crate::registry::{EnteredCall, EnteredDetached};
 use crate::state::StateBook;
 use crate::swap::{ActiveModules, Swapped};
@@ -67,6 +71,9 @@ fn load(module: &str, name: &str, force: bool) -> Load {
     }
 }
 
+/// Time from one frame to the next.
+const FRAME: Duration = Duration::from_millis(16);
+
 /// A loader without its thread, and the frame thread's side of it.
 struct Rig {
     loader: Loader,
@@ -75,7 +82,7 @@ struct Rig {
     requests: Receiver<LoaderRequest>,
     to_loader: Sender<LoaderRequest>,
     ready: Receiver<Vec<ReadyVersion>>,
-    from_host: Receiver<FromHost>,
+    from_host: Receiver<Box<FromHost>>,
     outbox: Outbox,
     drain: Drain,
     modules: ActiveModules,
@@ -85,7 +92,12 @@ struct Rig {
 
 impl Rig {
     fn new(fake: FakeBackend) -> Self {
+        Self::with(UnloadPolicy::Known, fake)
+    }
+
+    fn with(policy: UnloadPolicy, fake: FakeBackend) -> Self {
         panic::install_hook();
+        let (found, findings) = unbounded();
         let registry = Arc::new(Registry::default());
         registry.add_module("game", "fake");
         let (to_loader, requests) = unbounded();
@@ -100,6 +112,7 @@ impl Rig {
             ready: ready_sender,
             outbox: outbox.clone(),
             memory: Memory::default(),
+            unloads: Unloads::new(policy, found, Arc::new(Board::default()), FRAME),
         };
         let mut world = World::new();
         state::declare_engine_types(&mut world);
@@ -112,7 +125,7 @@ impl Rig {
             ready,
             from_host,
             outbox,
-            drain: Drain::default(),
+            drain: Drain::new(policy, findings),
             modules: ActiveModules::default(),
             world,
             book: StateBook::default(),
@@ -157,7 +170,7 @@ impl Rig {
         let reports = self
             .from_host
             .try_iter()
-            .filter_map(|message| match message {
+            .filter_map(|message| match *message {
                 FromHost::Reloaded(report) => Some(report),
                 _ => None,
             });
@@ -168,7 +181,7 @@ impl Rig {
         let lines = self
             .from_host
             .try_iter()
-            .filter_map(|message| match message {
+            .filter_map(|message| match *message {
                 FromHost::Log { message, .. } => Some(message),
                 _ => None,
             });
@@ -177,18 +190,18 @@ impl Rig {
 
     /// What happens between two frames, and what the loader does about it.
     fn keep_house(&mut self) {
-        let (world, book) = (&self.world, &self.book);
-        self.drain.look(
-            &self.registry,
-            &self.outbox,
-            &self.to_loader,
-            |module, key, inside| book.references(world, module, key, inside),
-        );
+        let witness = WorldWitness {
+            world: &self.world,
+            book: &self.book,
+            foreign_observers: 0,
+        };
+        self.drain
+            .look(&self.registry, &self.outbox, &self.to_loader, &witness);
         while let Ok(request) = self.requests.try_recv() {
             let LoaderRequest::Unload(module, key) = request else {
                 panic!("another request")
             };
-            self.loader.unload(&module, key);
+            self.loader.begin_unload(module, key);
         }
     }
 
@@ -407,6 +420,146 @@ fn what_keeps_a_version_is_named_and_looked_at_again() {
     code.pinned_by.lock().unwrap().clear();
     rig.keep_house();
     assert_eq!(rig.states(), [Unloaded, Active]);
+}
+
+/// A rig with a version that needs a proof, and its code.
+fn rig_with_proof() -> (Rig, Arc<CodeLog>) {
+    let fake = FakeBackend::new(&[("one", one), ("two", two)]);
+    let mut rig = Rig::with(UnloadPolicy::Proven, fake);
+    rig.load("one", false).unwrap();
+    let code = rig.code(1);
+    rig.load("two", false).unwrap();
+    rig.log();
+    (rig, code)
+}
+
+fn pins(rig: &Rig) -> Vec<String> {
+    rig.registry.status(&[])[0].versions[0].pinned_by.clone()
+}
+
+#[test]
+fn with_a_proof_versions_go_when_nothing_is_found_and_not_before() {
+    let (mut rig, code) = rig_with_proof();
+    // What the engine knows of is not asked for: the proof knows better.
+    *code.pinned_by.lock().unwrap() = vec!["it has thread-locals".to_owned()];
+    let reference = |place: &str, address: Option<usize>| Reference {
+        place: place.to_owned(),
+        address: address.map(|address| Hidden::new(address as u64)),
+        held_by: Vec::new(),
+        target: ".text".to_owned(),
+    };
+    let held = rig.world.spawn(Health(7)).id();
+    let place = std::ptr::from_ref(rig.world.get::<Health>(held).unwrap()).addr();
+    *code.proof.lock().unwrap() = Some(Proof::Referenced {
+        by: vec![
+            reference("thread `spinner`, registers", None),
+            reference("heap", Some(place)),
+            reference("heap", Some(place)),
+            Reference {
+                held_by: vec![Hidden::new(8), Hidden::new(place as u64)],
+                ..reference("heap, held by thread `main`, stack", Some(8))
+            },
+            reference("heap, held by thread `main`, stack", Some(8)),
+        ],
+        more: 2,
+    });
+    assert!(rig.drain.is_looking(&rig.registry));
+    rig.keep_house();
+    assert!(!rig.drain.is_looking(&rig.registry));
+    assert_eq!(rig.states(), [Draining, Active], "nobody has looked yet");
+    assert_eq!(rig.fake.last_look(), None);
+    rig.loader.prove();
+    let look = Look {
+        pause: FRAME,
+        heap: true,
+    };
+    assert_eq!(rig.fake.last_look(), Some(look));
+    assert!(rig.drain.is_looking(&rig.registry), "there is news");
+    rig.keep_house();
+    assert_eq!(rig.states(), [Pinned, Active]);
+    let component = format!("component `Health` of entity {held}, offset 0 (.text)");
+    let expected = [
+        "thread `spinner`, registers (.text)",
+        &component,
+        &format!("heap, held by {component}"),
+        "heap, held by thread `main`, stack (.text)",
+        "2 more places",
+    ];
+    assert_eq!(pins(&rig), expected);
+    assert!(code.given_back.load(Ordering::SeqCst));
+    rig.loader.prove();
+    rig.keep_house();
+    let told = ["v1 pinned (thread `spinner`, registers (.text))"];
+    assert_eq!(rig.log(), told, "once");
+    *code.proof.lock().unwrap() = None;
+    // The configuration may not know its module any more.
+    rig.loader.set_modules(&[]);
+    rig.loader.prove();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    assert!(code.is_closed());
+    assert!(rig.loader.unloads.waiting.is_empty());
+}
+
+#[test]
+fn what_cannot_be_proven_stays() {
+    let (mut rig, code) = rig_with_proof();
+    *code.proof.lock().unwrap() = Some(Proof::Unknown("a debugger is attached".to_owned()));
+    rig.keep_house();
+    rig.loader.prove();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Pinned, Active]);
+    let why = "it cannot be proven unused: a debugger is attached";
+    assert_eq!(pins(&rig), [why]);
+}
+
+#[test]
+fn a_check_goes_by_what_is_known_and_by_a_look() {
+    let fake = FakeBackend::new(&[("one", one), ("two", two)]);
+    let mut rig = Rig::with(UnloadPolicy::Checked, fake);
+    rig.load("one", false).unwrap();
+    let code = rig.code(1);
+    rig.load("two", false).unwrap();
+    *code.pinned_by.lock().unwrap() = vec!["it has thread-locals".to_owned()];
+    rig.keep_house();
+    assert_eq!(pins(&rig), ["it has thread-locals"]);
+    assert!(rig.loader.unloads.waiting.is_empty(), "no need to look");
+    code.pinned_by.lock().unwrap().clear();
+    *code.proof.lock().unwrap() = Some(Proof::Unknown("nobody knows".to_owned()));
+    rig.keep_house();
+    rig.loader.prove();
+    rig.keep_house();
+    assert_eq!(rig.fake.last_look().map(|look| look.heap), Some(false));
+    assert_eq!(rig.states(), [Pinned, Active]);
+    *code.proof.lock().unwrap() = None;
+    rig.loader.prove();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+}
+
+#[test]
+fn a_policy_can_keep_all_versions() {
+    let fake = FakeBackend::new(&[("one", one), ("two", two)]);
+    let mut rig = Rig::with(UnloadPolicy::Never, fake);
+    rig.load("one", false).unwrap();
+    rig.load("two", false).unwrap();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Pinned, Active]);
+    assert_eq!(pins(&rig), ["the configuration keeps all versions"]);
+}
+
+#[test]
+fn looks_get_rarer_until_something_changes() {
+    let (mut rig, _code) = rig_with_proof();
+    rig.keep_house();
+    let interval = |rig: &Rig| rig.loader.unloads.interval;
+    let first = interval(&rig);
+    (0..20).for_each(|_| rig.loader.unloads.looked());
+    let last = interval(&rig);
+    assert!(last > first * 10, "{first:?} {last:?}");
+    rig.loader.unloads.looked();
+    assert_eq!(interval(&rig), last);
+    rig.loader.unloads.hurry();
+    assert_eq!(interval(&rig), first);
+    assert!(!rig.loader.unloads.is_due(), "not at once");
 }
 
 #[test]

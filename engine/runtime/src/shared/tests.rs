@@ -317,6 +317,7 @@ fn a_region_grows_and_nothing_moves() {
             .adopt(&[SharedRegistration {
                 layout,
                 write_default: fill,
+                ..totals()
             }])
             .unwrap();
     }

@@ -41,6 +41,7 @@ use crate::registry::VersionKey;
 use crate::runner::{RunnableSystem, VersionSystems};
 use crate::state::{Change, KeptType, StateBook, is_copied};
 use crate::swap::returning::{Returned, take_back};
+use crate::wipe;
 
 /// Systems and observers of a version that were not prepared for a world yet.
 pub(super) type Offer = (Vec<(Stage, SystemConfig)>, Vec<ObserverRegistration>);
@@ -71,6 +72,8 @@ pub(super) struct Member<'a> {
 pub(super) struct Entering<'a> {
     pub(super) members: Vec<Member<'a>>,
     pub(super) types: &'a GroupTypes,
+    /// Make shared structs known to a world.
+    pub(super) shared: Vec<fn(&mut World)>,
     pub(super) changes: &'a [Change],
     pub(super) migrations: Vec<MigrationRegistration>,
     pub(super) faults: FaultQueue,
@@ -177,9 +180,12 @@ impl Entering<'_> {
         world: &mut World,
         book: &mut StateBook,
     ) -> Result<Rebuild, Refusal> {
+        // What is made now stays; no part of it that is not used should be of a version.
+        wipe::stack();
         let declared = panic::guard(|| {
-            for (_, kept) in &self.types.types {
-                (kept.declare)(world);
+            let types = self.types.types.iter().map(|(_, kept)| kept.declare);
+            for declare in types.chain(self.shared.iter().copied()) {
+                declare(world);
             }
         });
         declared.map_err(|report| {
@@ -267,8 +273,10 @@ impl Entering<'_> {
             let (to, make) = (*to, make_column(migration));
             treatments.insert(*component, Treatment::Convert { to, make });
         }
+        let mut declare = book.declarations(&self.types.types, self.changes);
+        declare.extend(self.shared.iter().copied());
         let plan = RebuildPlan {
-            declare: book.declarations(&self.types.types, self.changes),
+            declare,
             treatments,
         };
         let rebuilt = {

@@ -549,6 +549,46 @@ fn a_rebuild_takes_the_other_modules_along() {
 }
 
 #[test]
+fn a_rebuilt_world_does_not_know_types_that_only_an_old_version_had() {
+    #[derive(Component)]
+    struct Stray(#[expect(dead_code, reason = "it owns memory")] String);
+
+    let mut game = Game::with(one);
+    let entity = game.world.spawn(Health { points: 7 }).id();
+    game.frame();
+    let stray = game.world.spawn(Stray("gone".to_owned())).id();
+    let key = game.registry.active("game").unwrap();
+    let info = game.world.components().get_info(
+        game.world
+            .components()
+            .get_id(TypeId::of::<Stray>())
+            .unwrap(),
+    );
+    let drop_function = info.unwrap().drop().unwrap() as usize;
+    let inside = |address| address == drop_function;
+    let could_go = |game: &Game| {
+        game.book
+            .is_known_without_values(&game.world, "game", key, &inside)
+    };
+    assert!(!could_go(&game), "there is a value");
+    game.world.despawn(stray);
+    assert!(could_go(&game));
+    let (world, book) = (&mut game.world, &mut game.book);
+    let rebuilt = game.modules.rebuild(world, book, &game.registry);
+    assert!(rebuilt.is_ok());
+    let known = game.world.components().get_id(TypeId::of::<Stray>());
+    assert_eq!(known, None);
+    let left = game.book.references(&game.world, "game", key, &inside);
+    assert_eq!(left, Vec::<String>::new());
+    // The game goes on with the version that it had.
+    assert_eq!(game.registry.active("game"), Some(key));
+    assert_eq!(game.world.get(entity), Some(&Health { points: 7 }));
+    assert_eq!(game.frame(), ["one", "0 changed"]);
+    assert_eq!(game.ping(), ["one hears"]);
+    assert_eq!(game.swap("game", two), Ok(Some(1)));
+}
+
+#[test]
 fn a_version_that_fails_in_the_new_world_leaves_the_old_one() {
     fn failing(m: &mut ModuleBuilder) {
         m.component::<other::Health>().resource::<Hopeless>();

@@ -1,0 +1,286 @@
+//! The proof on this program itself. The images are mere numbers: addresses where nothing is
+//! mapped, so that nothing refers to them but what a test makes.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine_runtime::backend::Look;
+use engine_runtime::wipe;
+
+use crate::proof::footprint::{Area, Footprint};
+use crate::proof::prover::{Prover, Verdict};
+
+/// It may stop a test for long.
+const LOOK: Look = Look {
+    pause: Duration::from_secs(5),
+    heap: true,
+};
+
+/// A process has one tracer.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn prover() -> (Prover, MutexGuard<'static, ()>) {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let helper = ["--exact", "proof::linux::tests::helper", "--ignored"];
+    (Prover::new(&helper), turn)
+}
+
+/// What the other tests start as their helper.
+#[test]
+#[ignore = "only as a process of its own"]
+fn helper() {
+    super::run().unwrap();
+}
+
+/// Complemented addresses of images: no word of this program is one before a test makes it.
+const fn not_address(number: u64) -> u64 {
+    !(0x1234_5678_0000 + number * 0x10_0000)
+}
+
+#[inline(never)]
+fn image(number: u64) -> Footprint {
+    let start = !not_address(number);
+    Footprint {
+        image: Area::new("image", start, start + 0x9000),
+        aside: None,
+        areas: vec![
+            Area::new(".text", start + 0x1000, start + 0x2000),
+            Area::new(".rodata", start + 0x3000, start + 0x4000),
+        ],
+        thread_locals: None,
+    }
+}
+
+/// An address in the code of an image.
+#[inline]
+fn in_code(number: u64) -> u64 {
+    !black_box(not_address(number)) + 0x1abc
+}
+
+/// What is found of one image: place and section.
+fn ask(prover: &mut Prover, number: u64) -> Result<Vec<String>, String> {
+    let image = image(number);
+    wipe::stack();
+    let answer = prover.ask(&[image], LOOK);
+    match answer.verdicts.into_iter().next() {
+        Some(Verdict::Free { .. }) => {
+            assert!(
+                answer.stopped.is_some(),
+                "a proof needs a look at what stands still"
+            );
+            Ok(Vec::new())
+        }
+        Some(Verdict::Referenced { found, .. }) => Ok(found
+            .into_iter()
+            .map(|found| format!("{} ({})", found.place, found.target))
+            .collect()),
+        Some(Verdict::Unknown(why)) => Err(why),
+        None => panic!("no verdict"),
+    }
+}
+
+/// A word on the heap until it is dropped, when it is overwritten.
+struct Word(Box<[u64; 4]>);
+
+impl Word {
+    /// With another one before it.
+    #[inline(never)]
+    fn new(before: u64, make: impl Fn() -> u64) -> Self {
+        let mut word = Self(Box::new([0, before, 0, 0]));
+        word.0[2] = make();
+        word
+    }
+}
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        *self.0 = [0; 4];
+        black_box(&mut self.0);
+    }
+}
+
+#[test]
+fn what_refers_is_found_and_what_does_not_any_more_is_not() {
+    let (mut prover, _turn) = prover();
+    assert_eq!(ask(&mut prover, 1), Ok(vec![]));
+    let word = Word::new(0, || in_code(1));
+    let found = ask(&mut prover, 1).unwrap();
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("heap, held by "), "{found:?}");
+    // Other images are not concerned.
+    let images = [image(1), image(2)];
+    wipe::stack();
+    let answer = prover.ask(&images, LOOK);
+    assert!(matches!(&answer.verdicts[0], Verdict::Referenced { .. }));
+    assert!(answer.verdicts[1].is_free());
+    drop(word);
+    assert_eq!(ask(&mut prover, 1), Ok(vec![]));
+}
+
+#[test]
+fn what_the_c_library_encodes_is_found() {
+    let (mut prover, _turn) = prover();
+    let mangled = || (in_code(3) ^ crate::proof::prover::pointer_guard()).rotate_left(17);
+    let word = Word::new(0x31, mangled);
+    let destructor = "the destructor of a thread-local (.text)";
+    assert_eq!(ask(&mut prover, 3), Ok(vec![destructor.to_owned()]));
+    drop(word);
+    let word = Word::new(4, mangled);
+    let at_exit = "a function registered with `atexit` (.text)";
+    assert_eq!(ask(&mut prover, 3), Ok(vec![at_exit.to_owned()]));
+    drop(word);
+    assert_eq!(ask(&mut prover, 3), Ok(vec![]));
+}
+
+/// Runs `body` in a thread until the test has asked.
+fn in_thread(name: &str, number: u64, body: fn(&AtomicBool)) -> Result<Vec<String>, String> {
+    let (mut prover, _turn) = prover();
+    let state = Arc::new((AtomicBool::new(false), AtomicBool::new(false)));
+    let shared = state.clone();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let thread = thread.spawn(move || {
+        shared.0.store(true, Ordering::Release);
+        body(&shared.1);
+    });
+    while !state.0.load(Ordering::Acquire) {
+        std::thread::yield_now();
+    }
+    let found = ask(&mut prover, number);
+    state.1.store(true, Ordering::Release);
+    thread.unwrap().join().unwrap();
+    found
+}
+
+#[test]
+fn a_thread_that_waits_is_named_by_its_stack() {
+    let found = in_thread("sleeper", 4, |end| {
+        let kept = [in_code(4); 2];
+        let kept = black_box(&kept);
+        while !end.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        black_box(kept);
+    });
+    let places = found.unwrap();
+    assert!(
+        places
+            .iter()
+            .all(|place| place == "thread `sleeper`, stack (.text)"),
+        "{places:?}"
+    );
+    assert!(!places.is_empty());
+}
+
+#[test]
+fn a_thread_that_runs_is_named_by_its_registers() {
+    let found = in_thread("spinner", 5, |end| {
+        let end = std::ptr::from_ref(end);
+        // SAFETY: a loop that reads a flag which outlives it; the address is in a register and
+        // nowhere else.
+        unsafe {
+            std::arch::asm!(
+                "mov {kept}, {kept}",
+                "not {kept}",
+                "add {kept}, 0x1abc",
+                "2:",
+                "pause",
+                "cmp byte ptr [{end}], 0",
+                "je 2b",
+                "xor {kept}, {kept}",
+                kept = inout(reg) not_address(5) => _,
+                end = in(reg) end,
+                options(nostack)
+            );
+        }
+    });
+    assert_eq!(
+        found,
+        Ok(vec!["thread `spinner`, registers (.text)".to_owned()])
+    );
+}
+
+#[test]
+fn stacks_of_threads_that_ended_do_not_count() {
+    let (mut prover, _turn) = prover();
+    // Nobody waits for it, so that its stack is kept for the next thread.
+    let thread = std::thread::Builder::new().name("gone".to_owned());
+    let thread = thread.spawn(|| {
+        let kept = [in_code(8); 64];
+        black_box(&kept);
+    });
+    let id = thread.unwrap().thread().id();
+    let mut found = ask(&mut prover, 8);
+    // It may not have ended yet.
+    for _ in 0..200 {
+        if found == Ok(vec![]) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        found = ask(&mut prover, 8);
+    }
+    panic!("{id:?} is still found: {found:?}");
+}
+
+extern "C" fn on_signal(_: i32) {}
+
+#[test]
+fn handlers_of_signals_are_found() {
+    let (mut prover, _turn) = prover();
+    let start = on_signal as extern "C" fn(i32) as usize as u64;
+    let area = Area::new(".text", start, start + 1);
+    let footprint = Footprint {
+        image: area.clone(),
+        aside: None,
+        areas: vec![area],
+        thread_locals: None,
+    };
+    let mut ask = || match prover
+        .ask(std::slice::from_ref(&footprint), LOOK)
+        .verdicts
+        .remove(0)
+    {
+        Verdict::Referenced { found, .. } => found
+            .into_iter()
+            .map(|found| found.place)
+            .collect::<Vec<_>>(),
+        _ => Vec::new(),
+    };
+    let signal = "the handler of signal 10".to_owned();
+    assert!(!ask().contains(&signal));
+    let handler = start as libc::sighandler_t;
+    // SAFETY: a function that does nothing handles a signal that nobody sends.
+    let before = unsafe { libc::signal(libc::SIGUSR1, handler) };
+    let found = ask();
+    // SAFETY: as it was.
+    unsafe { libc::signal(libc::SIGUSR1, before) };
+    assert!(found.contains(&signal), "{found:?}");
+}
+
+#[test]
+fn a_pause_that_is_too_long_is_not_made() {
+    let (mut prover, _turn) = prover();
+    let answer = prover.ask(
+        &[image(6)],
+        Look {
+            pause: Duration::from_nanos(1),
+            ..LOOK
+        },
+    );
+    let Verdict::Unknown(why) = &answer.verdicts[0] else {
+        panic!("{answer:?}");
+    };
+    assert!(why.starts_with("the game would stand still for "), "{why}");
+    assert_eq!(answer.stopped, None);
+}
+
+#[test]
+fn a_helper_that_is_no_helper_proves_nothing() {
+    let mut prover = Prover::new(&["--exact", "there is no such test"]);
+    let answer = prover.ask(&[image(7)], LOOK);
+    let Verdict::Unknown(why) = &answer.verdicts[0] else {
+        panic!("{answer:?}");
+    };
+    assert!(why.starts_with("the helper of the proof failed"), "{why}");
+}
