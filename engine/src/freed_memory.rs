@@ -7,6 +7,7 @@ use std::alloc::{GlobalAlloc as _, Layout, System};
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use engine_native::proof::aside::Aside;
 
@@ -126,8 +127,16 @@ fn the_standard_library_frees_the_same_way() {
     assert!(!left.windows(SEEN.len()).any(is_seen), "it was overwritten");
 }
 
+/// Only one thread at a time puts blocks aside.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn what_is_left_lies_aside_and_the_rest_does_not() {
+    let _turn = turn();
     let part = Aside::take().expect("there is one on this platform");
     let mut left: Vec<Box<u64>> = Vec::new();
     part.fill(&mut || {
@@ -154,6 +163,7 @@ fn what_is_left_lies_aside_and_the_rest_does_not() {
 
 #[test]
 fn a_part_that_is_full_is_no_limit() {
+    let _turn = turn();
     let part = Aside::take().unwrap();
     let mut all: Vec<Vec<u8>> = Vec::new();
     part.fill(&mut || all.extend((0..3).map(|_| vec![1; 1 << 20])));
@@ -164,6 +174,7 @@ fn a_part_that_is_full_is_no_limit() {
 
 #[test]
 fn other_threads_are_not_concerned() {
+    let _turn = turn();
     let part = Aside::take().unwrap();
     let mut address = 0;
     part.fill(&mut || {
@@ -173,4 +184,40 @@ fn other_threads_are_not_concerned() {
         });
     });
     assert!(!part.range().contains(&address));
+}
+
+#[test]
+fn what_is_freed_is_used_again_by_the_same_code_alone() {
+    let _turn = turn();
+    let (first, second) = (Aside::take().unwrap(), Aside::take().unwrap());
+    let at = |block: &[u64; 4]| std::ptr::from_ref(block).addr();
+    let mut left = None;
+    first.fill(&mut || {
+        let kept = Box::new([1; 4]);
+        let freed = Box::new([2; 4]);
+        // Behind it, so that it is not the last one.
+        let behind = Box::new([3; 4]);
+        let address = at(&freed);
+        drop(freed);
+        let again = Box::new([4; 4]);
+        assert_eq!(at(&again), address);
+        left = Some((kept, again, behind));
+    });
+    let (kept, again, behind) = left.unwrap();
+    let addresses = [at(&kept), at(&again), at(&behind)];
+    assert!(
+        addresses
+            .iter()
+            .all(|address| first.range().contains(address))
+    );
+    let mut others: Vec<Box<[u64; 4]>> = Vec::new();
+    let mut old = Some(again);
+    second.fill(&mut || {
+        // What belongs to other code is freed here.
+        drop(old.take());
+        others.extend((0..3).map(|number| Box::new([number; 4])));
+    });
+    let is_inside = |block: &Box<[u64; 4]>| second.range().contains(&at(block));
+    assert!(others.iter().all(is_inside));
+    assert_eq!((*kept, *behind), ([1; 4], [3; 4]));
 }

@@ -186,14 +186,14 @@ fn a_crash_in_a_job_is_named_with_who_started_it() {
         "fn blow(mut fuse: ResMut<Fuse>) {\n    faults::run(&std::mem::take(&mut fuse.fault));\n";
     let start = "/// What `blow` starts ends in.
 #[derive(Event, Reflect)]
-pub struct Dug;
+pub struct Pit;
 
 fn blow(mut fuse: ResMut<Fuse>, mut jobs: Jobs) {
     let kind = std::mem::take(&mut fuse.fault);
     if !kind.is_empty() {
         jobs.start(\"dig\", move |_| {
             faults::run(&kind);
-            Dug
+            Pit
         });
     }
 ";
@@ -205,7 +205,7 @@ fn blow(mut fuse: ResMut<Fuse>, mut jobs: Jobs) {
     let text = text.replace(blow, start);
     scratch.save(
         LIB,
-        &text.replace(setup, &format!("    m.job_result::<Dug>();\n{setup}")),
+        &text.replace(setup, &format!("    m.job_result::<Pit>();\n{setup}")),
     );
     let config = scratch.policies("checkpoint_every: 0.1");
     let engine = Engine::start_with(&scratch, &["--config", &config]);

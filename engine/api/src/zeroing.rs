@@ -41,7 +41,8 @@ const ON: usize = 1;
 static ASIDE: AtomicUsize = AtomicUsize::new(1 << (usize::BITS - 1));
 /// How much of it there is, in bytes: addresses, not memory.
 pub const ASIDE_SIZE: usize = 32 << 30;
-/// What is left of the part that is being filled.
+/// The part that is being filled, and where in it the next block goes.
+static START: AtomicUsize = AtomicUsize::new(0);
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 
@@ -66,7 +67,7 @@ pub unsafe fn set_aside(start: usize) {
 }
 
 /// Runs `work`. What this thread allocates meanwhile lies in `part`, for as long as there is
-/// room, and is never used again when it is freed. Where another thread does the same, or
+/// room; what it frees of that is used again by `work` alone. Where another thread does the same, or
 /// overwriting is off, `work` is run as it is.
 ///
 /// # Safety
@@ -84,6 +85,7 @@ pub unsafe fn put_aside(part: Range<usize>, work: &mut dyn FnMut()) {
         for list in &FREED {
             list.store(0, Ordering::Relaxed);
         }
+        START.store(part.start, Ordering::Relaxed);
         NEXT.store(part.start, Ordering::Relaxed);
         END.store(part.end, Ordering::Relaxed);
         Back
@@ -164,14 +166,19 @@ fn block_aside(layout: Layout) -> *mut u8 {
 unsafe fn free_aside(block: *mut u8, layout: Layout) {
     // SAFETY: the caller's promise.
     unsafe { overwrite(block, layout.size()) };
+    let part = START.load(Ordering::Relaxed)..END.load(Ordering::Relaxed);
+    if !is_aside() || !part.contains(&block.addr()) {
+        // Of another part, which goes with other code.
+        return;
+    }
     let end = (block.addr() + layout.size()).next_multiple_of(ASIDE_HEADER);
-    if layout.align() <= ASIDE_HEADER && is_aside() && end == NEXT.load(Ordering::Relaxed) {
+    if layout.align() <= ASIDE_HEADER && end == NEXT.load(Ordering::Relaxed) {
         // SAFETY: the header of this block, which is the last one.
         let header = unsafe { block.sub(ASIDE_HEADER) };
         // SAFETY: as above.
         unsafe { overwrite(header, ASIDE_HEADER) };
         NEXT.store(header.addr(), Ordering::Relaxed);
-    } else if let Some(list) = freed(layout).filter(|_| is_aside()) {
+    } else if let Some(list) = freed(layout) {
         let freed = block.expose_provenance();
         let first = ptr::with_exposed_provenance_mut::<usize>(freed);
         // SAFETY: the block has room for a word, since all are multiples of headers.
