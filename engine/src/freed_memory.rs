@@ -217,7 +217,7 @@ fn what_is_freed_is_used_again_by_the_same_code_alone() {
         drop(old.take());
         others.extend((0..3).map(|number| Box::new([number; 4])));
     });
-    let is_inside = |block: &Box<[u64; 4]>| second.range().contains(&at(block));
-    assert!(others.iter().all(is_inside));
+    let mut addresses = others.iter().map(|block| at(block));
+    assert!(addresses.all(|address| second.range().contains(&address)));
     assert_eq!((*kept, *behind), ([1; 4], [3; 4]));
 }
