@@ -39,8 +39,8 @@ pub struct Counter {
     heard: u64,
     removed: u64,
     poked: u64,
-    turned: u64,
     dug: u64,
+    turned: u64,
 }
 
 /// Armed by a test, blows up in the next frame.
