@@ -77,14 +77,15 @@ pub unsafe fn put_aside(part: Range<usize>, work: &mut dyn FnMut()) {
     struct Back;
     impl Drop for Back {
         fn drop(&mut self) {
+            // These would be references to what was put aside.
+            for list in FREED.iter().chain([&START, &NEXT, &END]) {
+                list.store(0, Ordering::Relaxed);
+            }
             MODE.store(ON, Ordering::Release);
         }
     }
     let exchanged = MODE.compare_exchange(ON, this_thread(), Ordering::Acquire, Ordering::Relaxed);
     let _back = exchanged.is_ok().then(|| {
-        for list in &FREED {
-            list.store(0, Ordering::Relaxed);
-        }
         START.store(part.start, Ordering::Relaxed);
         NEXT.store(part.start, Ordering::Relaxed);
         END.store(part.end, Ordering::Relaxed);

@@ -15,7 +15,7 @@ impl Image {
     /// The image that was mapped from `file`; `None` if the platform cannot tell or
     /// it is not mapped.
     pub fn find(file: &Path) -> Option<Self> {
-        let (start, end) = platform::range(file)?;
+        let (start, end) = platform::extent(file)?;
         Some(Self {
             file: file.to_path_buf(),
             start,
@@ -80,6 +80,8 @@ mod platform {
     struct Search<'a> {
         file: &'a [u8],
         found: Option<Loaded>,
+        /// First address, and the first one behind it.
+        extent: Option<(usize, usize)>,
         /// Parts that nobody can write to: start and length.
         constant: Vec<(usize, usize)>,
     }
@@ -98,8 +100,15 @@ mod platform {
         search(file).found
     }
 
+    const PAGE: usize = 4096;
+
+    /// What the loader has mapped for a library, in whole pages. What lies behind it may be
+    /// anybody's.
+    pub(super) fn extent(file: &Path) -> Option<(usize, usize)> {
+        search(file).extent
+    }
+
     pub(super) fn give_back(file: &Path) {
-        const PAGE: usize = 4096;
         for (start, length) in search(file).constant {
             let start = start & !(PAGE - 1);
             // SAFETY: pages of a private mapping of a file that nobody can write to have the
@@ -159,6 +168,16 @@ mod platform {
                 (start, header.p_memsz as usize)
             })
             .collect();
+        let parts = headers
+            .iter()
+            .filter(|header| header.p_type == libc::PT_LOAD);
+        let parts = parts.map(|header| {
+            let start = (info.dlpi_addr + header.p_vaddr) as usize;
+            (start, start + header.p_memsz as usize)
+        });
+        search.extent = parts
+            .reduce(|all, part| (all.0.min(part.0), all.1.max(part.1)))
+            .map(|(start, end)| (start & !(PAGE - 1), end.next_multiple_of(PAGE)));
         let block = headers.iter().find(|header| header.p_type == libc::PT_TLS);
         search.found = Some(Loaded {
             base: info.dlpi_addr,
@@ -167,8 +186,7 @@ mod platform {
         1
     }
 
-    /// First and last address mapped from a file, from `/proc/self/maps` (proc(5)),
-    /// with the anonymous mapping that follows (zero-initialised data).
+    /// First and last address mapped from a file, from `/proc/self/maps` (proc(5)).
     pub(super) fn range(file: &Path) -> Option<(usize, usize)> {
         let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
         parse(&maps, file.to_str()?)
@@ -187,11 +205,6 @@ mod platform {
             let end = usize::from_str_radix(end, 16).ok()?;
             if path == file {
                 found = Some((found.map_or(start, |(first, _)| first), end));
-            } else if let Some((first, last)) = found
-                && path.is_empty()
-                && start == last
-            {
-                return Some((first, end));
             } else if found.is_some() {
                 return found;
             }
@@ -217,7 +230,7 @@ mod platform {
         fn ranges_cover_all_mappings_of_a_file() {
             assert_eq!(
                 parse(MAPS, "/target/libgame_1_3.so"),
-                Some((0x7f00_0000_0000, 0x7f00_0000_7000))
+                Some((0x7f00_0000_0000, 0x7f00_0000_6000))
             );
             assert_eq!(
                 parse(MAPS, "/target/libgame_1_2.so"),
@@ -238,6 +251,10 @@ mod platform {
     pub(super) fn reserve(_range: Range<usize>) {}
 
     pub(super) fn range(_file: &Path) -> Option<(usize, usize)> {
+        None
+    }
+
+    pub(super) fn extent(_file: &Path) -> Option<(usize, usize)> {
         None
     }
 

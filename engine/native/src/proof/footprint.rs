@@ -11,18 +11,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
 
-/// Sections that code and values refer to, by the beginning of their names. The loader's own
-/// tables refer to others alone (symbols, relocations, unwinding), so that a proof need not
-/// know these tables.
-const TARGETS: [&str; 8] = [
-    ".text",
-    ".plt",
-    ".init",
-    ".fini",
-    ".rodata",
-    ".data.rel.ro",
-    ".data",
-    ".bss",
+/// Sections that only the loader and the unwinder refer to, by the beginning of their names: its
+/// own tables (symbols, relocations, unwinding), which a proof need not know, and the templates
+/// of thread-locals. All others may be referred to by code and values, whatever they are called.
+const OWN: [&str; 14] = [
+    ".dynsym",
+    ".dynstr",
+    ".gnu.",
+    ".hash",
+    ".rel",
+    ".dynamic",
+    ".eh_frame",
+    ".gcc_except_table",
+    ".note",
+    ".interp",
+    ".got",
+    ".tdata",
+    ".tbss",
+    ".relro_padding",
 ];
 
 /// A part of an image.
@@ -149,11 +155,7 @@ fn known() -> MutexGuard<'static, BTreeMap<u64, Footprint>> {
 fn areas(file: &File<'_>, base: u64) -> Vec<Area> {
     let sections = file.sections().filter_map(|section| {
         let name = section.name().ok()?;
-        let is_target = TARGETS.iter().any(|target| {
-            let rest = name.strip_prefix(target);
-            // `.init_array` and `.text.hot`, but not `.initial`.
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '_']))
-        });
+        let is_target = !OWN.iter().any(|own| name.starts_with(own));
         let start = base.checked_add(section.address())?;
         let is_loaded = section.address() > 0 && section.size() > 0;
         (is_target && is_loaded).then(|| Area::new(name, start, start + section.size()))
