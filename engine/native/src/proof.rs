@@ -38,7 +38,8 @@
 //!
 //! Pointers that are encoded in other ways, tagged in their upper bits or not aligned to eight
 //! bytes; pointers that only the kernel or another process holds (in a pipe, as the user data
-//! of epoll or io_uring, in memory of a device). Rust code makes none of these by itself.
+//! of epoll or io_uring, in memory of a device). Rust code without packed structs and `unsafe`
+//! makes none of these.
 
 pub mod aside;
 pub mod footprint;
