@@ -1,32 +1,36 @@
 //! What does freed memory that is zero cost?
 //!
 //! The allocator of live builds beside the system's, in turns, by turning its overwriting
-//! off: a frame of the arena (see `frame.rs`), and loops that do nothing but allocate.
-//! Target for the frame: within 3 %. The loops are the worst case, not a promise.
+//! off: a frame of the demo game, one of the arena (see `frame.rs`), and loops that do nothing
+//! but allocate. Target for the frames: within 3 %. The loops are the worst case, not a promise.
 //!
-//! Run: `cargo bench -p liveloop_benches --bench allocator`
+//! Run: `cargo bench -p liveloop_benches --bench allocator`, and with `--profile dev` for the
+//! game as it is built while it is edited.
 
 #![expect(
     clippy::unwrap_used,
     reason = "without its fixture there is nothing to measure"
 )]
 
+use std::cell::RefCell;
 use std::hint::black_box;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use engine_api::zeroing::{self, Zeroing};
+use engine_api::zeroing;
 use engine_runtime::link::ToHost;
-use liveloop_benches::fixture::{FRAME, LinkedHost};
+// The allocator is that of the library which the game links, as in a live build.
+use game_logic::game_logic as demo;
+use liveloop_benches::fixture::{Build, FRAME, LinkedHost};
+use liveloop_benches::paired::Paired;
 use liveloop_benches::{arena, is_full_run, paired};
-
-#[global_allocator]
-static ALLOCATOR: Zeroing = Zeroing;
 
 const ENTITIES: usize = 20_000;
 /// Frames until the number of bullets is steady.
 const WARM_UP: usize = 300;
+/// Between frames, as in a game: the next one finds the caches cold.
+const NAP: Duration = Duration::from_millis(8);
 
 /// Loops that allocate and free, by name.
 const LOOPS: [(&str, fn()); 4] = [
@@ -75,14 +79,30 @@ fn in_turns() {
         let figures = paired::measure(4000, || timed(true, act), || timed(false, act));
         writeln!(out, "{name}: {figures}").unwrap();
     }
-    let mut engine = LinkedHost::start(arena::NAME, arena::module).unwrap();
+    let figures = frames(arena::NAME, arena::module, |engine| {
+        arena::populate(engine.host.world(), ENTITIES);
+    });
+    writeln!(out, "frame of the arena: {figures} (target: ratio 1.03)").unwrap();
+    let figures = frames("game_logic", demo, |_| {});
+    writeln!(
+        out,
+        "frame of the demo game: {figures} (target: ratio 1.03)"
+    )
+    .unwrap();
+}
+
+/// Frames of a module that is drawn.
+fn frames(name: &'static str, module: Build, begin: impl Fn(&mut LinkedHost)) -> Paired {
+    let mut engine = LinkedHost::start(name, module).unwrap();
     engine.requests.send(ToHost::ViewportWanted(true)).unwrap();
-    arena::populate(engine.host.world(), ENTITIES);
+    begin(&mut engine);
     (0..WARM_UP).for_each(|_| engine.host.frame(FRAME));
-    let engine = std::cell::RefCell::new(engine);
-    let frame = || engine.borrow_mut().host.frame(FRAME);
-    let figures = paired::measure(3000, || timed(true, frame), || timed(false, frame));
-    writeln!(out, "frame: {figures} (target: ratio 1.03)").unwrap();
+    let engine = RefCell::new(engine);
+    let frame = |overwriting| {
+        std::thread::sleep(NAP);
+        timed(overwriting, || engine.borrow_mut().host.frame(FRAME))
+    };
+    paired::measure(1000, || frame(true), || frame(false))
 }
 
 fn main() {
