@@ -28,11 +28,12 @@
 //!
 //! # What counts
 //!
-//! Aligned words of all readable mappings, except the image's own and pages that nobody wrote
-//! to (they are as they are in their file); registers, with those for vectors; handlers of
-//! signals; blocks of the image's thread-locals. Words are also looked at the way the C library
-//! encodes the functions of `atexit` and the destructors of thread-locals. What lies below the
-//! end of a stack is dead and does not count.
+//! Aligned words of all mappings, also of those that cannot be read just now, except the image's
+//! own and pages that nobody wrote to (they are as they are in their file); registers, with those
+//! for vectors; handlers of signals; blocks of the image's thread-locals. Words are also looked at
+//! the way the C library encodes the functions of `atexit` and the destructors of thread-locals.
+//! What lies below the end of a stack is dead and does not count, nor do stacks of threads that
+//! have ended, if the C library says so itself of both.
 //!
 //! # What it cannot see
 //!

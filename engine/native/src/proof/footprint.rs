@@ -11,25 +11,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::Image;
 
-/// Sections that only the loader and the unwinder refer to, by the beginning of their names: its
-/// own tables (symbols, relocations, unwinding), which a proof need not know, and the templates
-/// of thread-locals. All others may be referred to by code and values, whatever they are called.
-const OWN: [&str; 14] = [
+/// Sections that only the loader and the unwinder refer to: its own tables (symbols, relocations,
+/// unwinding), which a proof need not know, and the templates of thread-locals. All others may be
+/// referred to by code and values, whatever they are called: a static can be put into a section
+/// of any name.
+const OWN: [&str; 24] = [
     ".dynsym",
     ".dynstr",
-    ".gnu.",
+    ".gnu.hash",
+    ".gnu.version",
+    ".gnu.version_d",
+    ".gnu.version_r",
     ".hash",
-    ".rel",
+    ".rel.dyn",
+    ".rel.plt",
+    ".rela.dyn",
+    ".rela.plt",
+    ".relr.dyn",
+    ".relro_padding",
     ".dynamic",
     ".eh_frame",
+    ".eh_frame_hdr",
     ".gcc_except_table",
-    ".note",
+    ".note.ABI-tag",
+    ".note.gnu.build-id",
+    ".note.gnu.property",
     ".interp",
     ".got",
+    ".got.plt",
     ".tdata",
-    ".tbss",
-    ".relro_padding",
 ];
+/// Zero-initialised thread-locals have no place in the image, whatever their section says.
+const NO_PLACE: &str = ".tbss";
 
 /// A part of an image.
 ///
@@ -155,7 +168,7 @@ fn known() -> MutexGuard<'static, BTreeMap<u64, Footprint>> {
 fn areas(file: &File<'_>, base: u64) -> Vec<Area> {
     let sections = file.sections().filter_map(|section| {
         let name = section.name().ok()?;
-        let is_target = !OWN.iter().any(|own| name.starts_with(own));
+        let is_target = !OWN.contains(&name) && name != NO_PLACE;
         let start = base.checked_add(section.address())?;
         let is_loaded = section.address() > 0 && section.size() > 0;
         (is_target && is_loaded).then(|| Area::new(name, start, start + section.size()))
@@ -166,6 +179,31 @@ fn areas(file: &File<'_>, base: u64) -> Vec<Area> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In sections whose names begin like those of the loader's own.
+    #[used]
+    #[cfg_attr(target_os = "linux", unsafe(link_section = ".relay"))]
+    static RELAY: [u64; 4] = [0x11; 4];
+    #[used]
+    #[cfg_attr(target_os = "linux", unsafe(link_section = "game_state"))]
+    static STATE: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(7);
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn statics_are_found_whatever_their_section_is_called() {
+        let image = Image::find(Path::new(""));
+        let bytes = std::fs::read("/proc/self/exe").unwrap();
+        // The loader calls the program itself so.
+        let footprint = Footprint::of(&bytes, &image.unwrap(), Path::new("")).unwrap();
+        for (name, address) in [
+            (".relay", (&raw const RELAY).addr()),
+            ("game_state", (&raw const STATE).addr()),
+        ] {
+            let address = address as u64;
+            let area = footprint.areas.iter().find(|area| area.contains(address));
+            assert_eq!(area.map(|area| &*area.name), Some(name));
+        }
+    }
 
     /// This program is a library as good as any.
     #[test]

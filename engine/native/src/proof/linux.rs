@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `helper` | what the helper does with a question |
 //! | `memory` | what is mapped in the host, and which of it can hold pointers |
-//! | `threads` | stopping the host's threads; their registers and stacks |
+//! | `pages` | which pages of that there are |
+//! | `threads` | stopping the host's threads; their registers |
+//! | `stacks` | which parts of their stacks are dead |
 //! | `snapshot` | all of that memory as it was at one time |
 //! | `heap` | the blocks that the heap consists of |
 //! | `targets` | which words refer to an image |
@@ -15,9 +17,11 @@
 mod heap;
 mod helper;
 mod memory;
+mod pages;
 mod places;
 mod reach;
 mod snapshot;
+mod stacks;
 mod targets;
 #[cfg(test)]
 mod tests;

@@ -51,8 +51,9 @@ impl Heap {
         let mut heap = Self::default();
         for mapping in mappings {
             if let Some(part) = aside.iter().find(|part| part.start == mapping.start) {
-                heap.walk_aside(snapshot, part);
-                heap.parts.push(part.clone());
+                if heap.walk_aside(snapshot, part) {
+                    heap.parts.push(part.clone());
+                }
                 continue;
             }
             let Some((first, end)) = heap.bounds(snapshot, mapping) else {
@@ -71,8 +72,9 @@ impl Heap {
         let of_thread = mappings.iter().find(|mapping| self.is_of_thread(mapping))?;
         let mut arena = snapshot.word(of_thread.start)?;
         for _ in 0..self.parts.len() {
-            arena = snapshot.word(arena + NEXT_ARENA)?;
-            let top = snapshot.word(arena + TOP)? + HEADER;
+            arena = snapshot.word(arena.checked_add(NEXT_ARENA)?)?;
+            let top = snapshot.word(arena.checked_add(TOP)?)?;
+            let top = top.checked_add(HEADER)?;
             let is_main = !self.parts.iter().any(|part| part.contains(&arena));
             if is_main && self.blocks.iter().any(|(start, _)| *start == top) {
                 return Some(arena..arena + STATE);
@@ -131,7 +133,8 @@ impl Heap {
         }
         // `heap_info`: the arena, the heap before this one, and how much of this one is used.
         let arena = snapshot.word(start)?;
-        let end = start + snapshot.word(start + 16)?;
+        let used = snapshot.word(start + 16)?;
+        let end = start.checked_add(used).filter(|end| *end <= mapping.end)?;
         let is_first = FIRST_BEHIND_INFO.contains(&arena.wrapping_sub(start));
         let offsets = if is_first {
             FIRST_BEHIND_STATE
@@ -145,18 +148,26 @@ impl Heap {
             .map(|(_, end)| (start, end))
     }
 
-    /// Walks through blocks that were put aside, see `engine_api::zeroing`.
-    fn walk_aside(&mut self, snapshot: &Snapshot, part: &Range<u64>) {
+    /// Walks through blocks that were put aside, see `engine_api::zeroing`. Behind the last one
+    /// there is nothing; if there is something, they are no such blocks.
+    fn walk_aside(&mut self, snapshot: &Snapshot, part: &Range<u64>) -> bool {
+        let before = self.blocks.len();
         let mut at = part.start;
-        while let Some(size) = snapshot.word(at).filter(|size| *size > ASIDE_HEADER)
-            && size <= part.end - at
-        {
+        // Pages that were never touched are not in the snapshot.
+        while let Some(size) = snapshot.word(at).filter(|size| *size != 0) {
+            let is_size = size > ASIDE_HEADER && size <= part.end - at && size.is_multiple_of(8);
+            if !is_size {
+                self.blocks.truncate(before);
+                return false;
+            }
             self.blocks.push((at + ASIDE_HEADER, at + size));
             at += size;
         }
+        true
     }
 
-    /// Walks from block to block; takes them over if the last one ends at `end`.
+    /// Walks from block to block; takes them over if there are any and the last one ends at
+    /// `end`.
     fn walk(
         &mut self,
         snapshot: &Snapshot,
@@ -164,6 +175,9 @@ impl Heap {
         end: u64,
         mapped: bool,
     ) -> Option<(u64, u64)> {
+        if first >= end {
+            return None;
+        }
         let before = self.blocks.len();
         let mut at = first;
         // Whether the block before is in use is said by the one behind it.
@@ -247,6 +261,65 @@ mod tests {
         let heap = Heap::find(&snapshot, &parse_maps(MAPS), &[]);
         let content: Vec<_> = (0..3).map(|block| heap.content(block)).collect();
         assert_eq!(content, [0x1010..0x1028, 0x1030..0x1030, 0x1070..0x1070]);
+    }
+
+    /// What lies in memory that begins where heaps of threads do: the arena, the heap before this
+    /// one, and how much of this one is used; and blocks that begin at an offset.
+    fn heap_of_thread(arena: u64, used: u64, offset: u64, sizes: &[u64]) -> Vec<u64> {
+        let mut words = vec![0; offset as usize / 8];
+        (words[0], words[2]) = (arena, used);
+        words.extend(heap(HEAP, sizes, 1));
+        words
+    }
+
+    #[test]
+    fn heaps_of_threads_are_what_consists_of_blocks_alone() {
+        let maps = "4000000-4001000 rw-p 00000000 00:00 0 \n";
+        let parts = |arena, used, offset, sizes: &[u64]| {
+            let words = heap_of_thread(arena, used, offset, sizes);
+            let snapshot = Snapshot::of(&[(HEAP, &words)]);
+            let heap = Heap::find(&snapshot, &parse_maps(maps), &[]);
+            let parts = heap.parts().iter().map(|part| (part.start, part.end));
+            (parts.collect::<Vec<_>>(), heap.len())
+        };
+        let none = (vec![], 0);
+        let whole = vec![(HEAP, HEAP + 0x1000)];
+        assert_eq!(
+            parts(0x9000, 0x1000, 0x20, &[0x20, 0xfc0]),
+            (whole.clone(), 2)
+        );
+        let state = FIRST_BEHIND_STATE.start;
+        let sizes = [0x20, 0x1000 - state - 0x20];
+        assert_eq!(parts(HEAP + 0x30, 0x1000, state, &sizes), (whole, 2));
+        // Others may begin there, too: no block, no end, an end elsewhere.
+        for used in [0, 0x10, 0x20, 0x30] {
+            assert_eq!(parts(0x9000, used, 0x1000, &[]), none, "{used:#x}");
+        }
+        assert_eq!(parts(0x9000, 0x1100, 0x20, &[0x20, 0x10c0]), none);
+        assert_eq!(parts(0x9000, u64::MAX, 0x20, &[0x20, 0xfc0]), none);
+        // Nor does what looks like the state of the allocator lead anywhere.
+        assert_eq!(parts(u64::MAX - 8, 0x1000, 0x20, &[0x20, 0xfc0]).1, 2);
+    }
+
+    #[test]
+    fn what_was_put_aside_is_blocks_and_then_nothing() {
+        let maps = "8000-8100 rw-p 00000000 00:00 0 \n";
+        let find = |sizes: &[(usize, u64)]| {
+            let mut words = vec![0; 32];
+            for (at, size) in sizes {
+                words[at / 8] = *size;
+            }
+            let snapshot = Snapshot::of(&[(0x8000, &words)]);
+            let part = 0x8000..0x8100;
+            let heap = Heap::find(&snapshot, &parse_maps(maps), &[part]);
+            (heap.parts().len(), heap.len())
+        };
+        assert_eq!(find(&[]), (1, 0));
+        assert_eq!(find(&[(0, 0x20), (0x20, 0x40)]), (1, 2));
+        assert_eq!(find(&[(0, 0x20), (0x20, 0xe0)]), (1, 2), "to the end");
+        for wrong in [0x8, 0x10, 0x24, 0xe8] {
+            assert_eq!(find(&[(0, 0x20), (0x20, wrong)]), (0, 0), "{wrong:#x}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use inspector_protocol::wire;
 use super::memory::{self, Mapping, Memory, Unreadable};
 use super::reach::{Scene, reach};
 use super::snapshot::Snapshot;
+use super::stacks;
 use super::targets::Targets;
 use super::threads::{self, Stopped, Thread};
 use crate::proof::prover::{Answer, Question, Verdict};
@@ -74,6 +76,7 @@ fn answer(question: &Question, snapshot: &mut Snapshot) -> Answer {
         mappings: Vec::new(),
         targets: Targets::new(&question.images, !question.not_guard),
         ignored: HashMap::new(),
+        thread_locals: Vec::new(),
     };
     answer.verdicts = match look.beside_the_game() {
         Ok(pause) => {
@@ -110,6 +113,7 @@ struct Looking<'a> {
     mappings: Vec<Mapping>,
     targets: Targets,
     ignored: HashMap<u64, usize>,
+    thread_locals: Vec<(usize, Range<u64>)>,
 }
 
 impl Looking<'_> {
@@ -157,12 +161,9 @@ impl Looking<'_> {
     fn copy(&mut self, limit: Option<(Instant, Duration)>) -> Result<(), NoLook> {
         self.mappings = self.memory.mappings()?;
         let mappings = &self.mappings;
-        let ended = threads::ended_stacks(&mut self.memory, mappings, &mut self.threads);
-        let threads = self.threads.iter();
-        let dead: Vec<_> = threads
-            .filter_map(|thread| thread.dead_stack(mappings))
-            .chain(ended)
-            .collect();
+        let owners = stacks::owners(&mut self.memory, mappings);
+        stacks::tell_blocks(&owners, &mut self.threads);
+        let dead = stacks::dead(mappings, &owners, &self.threads);
         let moving = limit.is_none();
         let go_on = || limit.is_none_or(|(since, limit)| since.elapsed() < limit);
         let memory = &mut self.memory;
@@ -185,6 +186,7 @@ impl Looking<'_> {
             images: &self.question.images,
             targets: &self.targets,
             ignored: &self.ignored,
+            thread_locals: &self.thread_locals,
             heap: self.question.look.heap,
         })
     }
@@ -210,10 +212,15 @@ impl Looking<'_> {
                 let Some((module, size)) = footprint.thread_locals else {
                     continue;
                 };
+                if module > modules {
+                    continue;
+                }
                 let entry = table + module * ENTRY;
                 let block = word(entry);
-                if module <= modules && block != 0 && block != UNUSED {
+                let end = block.checked_add(size).filter(|_| block != 0);
+                if let Some(end) = end.filter(|_| block != UNUSED) {
                     self.targets.add_block(image, block, size);
+                    self.thread_locals.push((image, block..end));
                     self.ignored.extend([(entry, image), (entry + 8, image)]);
                 }
             }

@@ -4,14 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
+use super::pages::Pages;
+
 /// Size of a page.
-const PAGE: u64 = 4096;
-/// Bits of an entry of `/proc/PID/pagemap` (Documentation/admin-guide/mm/pagemap.rst).
-const PRESENT: u64 = 1 << 63;
-const SWAPPED: u64 = 1 << 62;
-const OF_A_FILE: u64 = 1 << 61;
-/// Entries of it that are read at once.
-const ENTRIES: usize = 4096;
+pub(crate) const PAGE: u64 = 4096;
 /// Bytes that are read at once; they stay in the processor's cache.
 const CHUNK: usize = 128 << 10;
 
@@ -21,7 +17,7 @@ pub(crate) struct Mapping {
     pub(crate) start: u64,
     pub(crate) end: u64,
     readable: bool,
-    shared: bool,
+    pub(crate) shared: bool,
     /// Nothing may be done with it: a guard at the end of a stack.
     pub(crate) is_guard: bool,
     /// File, or a name in brackets; empty for memory that belongs to nobody.
@@ -71,8 +67,9 @@ pub(crate) fn resident(pid: i32) -> io::Result<u64> {
 /// The memory of another process.
 pub(crate) struct Memory {
     pid: i32,
-    pagemap: Option<File>,
-    entries: Vec<u8>,
+    pages: Pages,
+    /// For what the process itself has no right to read.
+    all: Option<File>,
     words: Vec<u64>,
 }
 
@@ -87,8 +84,8 @@ impl Memory {
     pub(crate) fn of(pid: i32) -> Self {
         Self {
             pid,
-            pagemap: File::open(format!("/proc/{pid}/pagemap")).ok(),
-            entries: vec![0; ENTRIES * 8],
+            pages: Pages::of(pid),
+            all: File::open(format!("/proc/{pid}/mem")).ok(),
             words: vec![0; CHUNK / 8],
         }
     }
@@ -99,7 +96,8 @@ impl Memory {
     }
 
     /// Hands over all words of a mapping that may be pointers, with their address, except whole
-    /// pages below `dead`. Stops when `take` says so.
+    /// pages below `dead`. Stops when `take` says so, who is asked with no words in between. What
+    /// the process cannot read now it may be able to later, so that is read as well.
     ///
     /// # Errors
     /// A page that is there and cannot be read. With `moving`, the process runs on, and what
@@ -111,22 +109,23 @@ impl Memory {
         moving: bool,
         take: &mut dyn FnMut(u64, &[u64]) -> bool,
     ) -> Result<bool, Unreadable> {
-        if !mapping.readable || mapping.is_lent() {
+        if mapping.is_lent() || (!mapping.readable && self.pages.are_none(mapping)) {
             return Ok(true);
         }
+        // Devices, and files that got shorter, hold nothing of ours.
+        let may_fail = mapping.shared || (mapping.readable && mapping.name.starts_with('/'));
         let mut page = (dead & !(PAGE - 1)).clamp(mapping.start, mapping.end);
         while page < mapping.end {
-            let pages = ((mapping.end - page) / PAGE).min(ENTRIES as u64);
-            for (start, end) in self.runs(mapping, page, pages) {
+            let pages = Pages::at_once((mapping.end - page) / PAGE);
+            for (start, end) in self.pages.runs(mapping, page, pages) {
                 let mut at = start;
                 while at < end {
                     let length = (end - at).min(CHUNK as u64);
-                    match self.fetch(at, length) {
+                    match self.fetch_of(mapping, at, length) {
                         Some(words) if !take(at, words) => return Ok(false),
                         Some(_) => {}
-                        // Devices, and files that got shorter, hold nothing of ours.
-                        None if moving || mapping.shared || !mapping.name.is_empty() => {
-                            self.fetch_pages(at, length, take);
+                        None if moving || may_fail => {
+                            self.fetch_pages(mapping, at, length, take);
                         }
                         None => {
                             return Err(Unreadable {
@@ -139,63 +138,53 @@ impl Memory {
                 }
             }
             page += pages * PAGE;
+            if !take(page, &[]) {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
 
-    /// The thread whose stack a mapping was made for: where its block is, and its number, which
-    /// is 0 once it has ended. The block lies at the upper end of the stack and begins with its
-    /// own address, twice (`tcbhead_t` and `struct pthread` in nptl/descr.h).
-    pub(crate) fn owner_of_stack(&mut self, mapping: &Mapping) -> Option<(u64, i32)> {
-        const SELF: usize = 2;
-        const NUMBER: usize = 0x2d0 / 8;
-        let start = mapping.end.checked_sub(16 << 10)?.max(mapping.start);
-        let words = self.fetch(start, mapping.end - start)?;
-        let addresses = (start..).step_by(8);
-        let mut places = addresses.zip(words.windows(NUMBER + 1));
-        places.find_map(|(at, words)| {
-            (words[0] == at && words[SELF] == at).then(|| (at, words[NUMBER] as u32 as i32))
-        })
-    }
-
     /// Reads what can be read of a stretch, page by page.
-    fn fetch_pages(&mut self, at: u64, length: u64, take: &mut dyn FnMut(u64, &[u64]) -> bool) {
+    fn fetch_pages(
+        &mut self,
+        mapping: &Mapping,
+        at: u64,
+        length: u64,
+        take: &mut dyn FnMut(u64, &[u64]) -> bool,
+    ) {
         for page in (at..at + length).step_by(PAGE as usize) {
-            if let Some(words) = self.fetch(page, PAGE) {
+            if let Some(words) = self.fetch_of(mapping, page, PAGE) {
                 take(page, words);
             }
         }
     }
 
-    /// Stretches of pages that may hold pointers. A page that was never touched is zero, and
-    /// one of a private mapping that nobody wrote to is as it is in its file.
-    fn runs(&mut self, mapping: &Mapping, first: u64, pages: u64) -> Vec<(u64, u64)> {
-        let bytes = &mut self.entries[..pages as usize * 8];
-        let known = self
-            .pagemap
-            .as_ref()
-            .is_some_and(|file| file.read_exact_at(bytes, first / PAGE * 8).is_ok());
-        if !known {
-            return vec![(first, first + pages * PAGE)];
+    fn fetch_of(&mut self, mapping: &Mapping, address: u64, length: u64) -> Option<&[u64]> {
+        if mapping.readable {
+            self.fetch(address, length)
+        } else {
+            self.fetch_hidden(address, length)
         }
-        let (entries, _) = bytes.as_chunks::<8>();
-        let mut runs: Vec<(u64, u64)> = Vec::new();
-        for (index, entry) in entries.iter().enumerate() {
-            let entry = u64::from_ne_bytes(*entry);
-            let is_there = entry & (PRESENT | SWAPPED) != 0;
-            if !is_there || (entry & OF_A_FILE != 0 && !mapping.shared) {
-                continue;
-            }
-            let page = first + index as u64 * PAGE;
-            match runs.last_mut() {
-                Some((_, end)) if *end == page => *end += PAGE,
-                _ => runs.push((page, page + PAGE)),
-            }
-        }
-        runs
     }
 
-    fn fetch(&mut self, address: u64, length: u64) -> Option<&[u64]> {
+    /// Words that the process itself cannot read.
+    fn fetch_hidden(&mut self, address: u64, length: u64) -> Option<&[u64]> {
+        let words = &mut self.words[..length as usize / 8];
+        let mut bytes = [0; PAGE as usize];
+        let (pages, addresses) = (bytes.len() / 8, (address..).step_by(bytes.len()));
+        for (page, at) in words.chunks_mut(pages).zip(addresses) {
+            self.all.as_ref()?.read_exact_at(&mut bytes, at).ok()?;
+            let (read, _) = bytes.as_chunks::<8>();
+            for (word, read) in page.iter_mut().zip(read) {
+                *word = u64::from_ne_bytes(*read);
+            }
+        }
+        Some(words)
+    }
+
+    /// Words at an address.
+    pub(crate) fn fetch(&mut self, address: u64, length: u64) -> Option<&[u64]> {
         let words = &mut self.words[..length as usize / 8];
         let local = libc::iovec {
             iov_base: words.as_mut_ptr().cast(),
@@ -296,12 +285,48 @@ mod tests {
         let upper = words_of(&mapping, base + size as u64 / 2 + 8);
         assert_eq!(upper.iter().filter(|(_, word)| *word != 0).count(), 1);
         assert!(upper.iter().all(|(at, _)| *at >= base + size as u64 / 2));
+        // What it cannot read now it can make readable again.
+        // SAFETY: nobody uses the mapping.
+        assert_eq!(unsafe { libc::mprotect(start, size, libc::PROT_NONE) }, 0);
         let unreadable = Mapping {
             readable: false,
             ..mapping
         };
+        assert!(!Pages::of(std::process::id() as i32).are_none(&unreadable));
+        let mut hidden = words_of(&unreadable, 0);
+        hidden.retain(|(_, word)| *word != 0);
+        assert_eq!(hidden, all);
+        // SAFETY: nobody uses the mapping, nor what it holds.
+        let emptied = unsafe { libc::madvise(start, size, libc::MADV_DONTNEED) };
+        assert_eq!(emptied, 0);
         assert_eq!(words_of(&unreadable, 0), []);
         // SAFETY: nothing refers to the mapping any more.
         unsafe { libc::munmap(start, size) };
+    }
+
+    #[test]
+    fn memory_that_is_there_and_that_nobody_can_read_is_an_error() {
+        // SAFETY: a new private mapping that belongs to this test.
+        let start = unsafe {
+            let rights = libc::PROT_READ | libc::PROT_WRITE;
+            let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            libc::mmap(std::ptr::null_mut(), PAGE as usize, rights, kind, -1, 0)
+        };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: it lies in the mapping.
+        unsafe { start.cast::<u64>().write_volatile(0xfeed) };
+        let base = start.addr() as u64;
+        let mut mapping = parse_maps(&format!("{base:x}-{:x} ---p 0 0:0 0 ", base + PAGE));
+        let mapping = mapping.remove(0);
+        let mut memory = Memory::of(std::process::id() as i32);
+        let mut read = |all| {
+            memory.all = all;
+            memory.read(&mapping, 0, false, &mut |_, _| true)
+        };
+        let all = File::open("/proc/self/mem").unwrap();
+        assert!(read(Some(all)).is_ok());
+        assert_eq!(read(None).unwrap_err().address, base);
+        // SAFETY: nothing refers to the mapping any more.
+        unsafe { libc::munmap(start, PAGE as usize) };
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) targets: &'a Targets,
     /// Words of the loader that lead to an image's thread-locals: no references.
     pub(crate) ignored: &'a HashMap<u64, usize>,
+    /// Where these are, with the image that they belong to.
+    pub(crate) thread_locals: &'a [(usize, Range<u64>)],
     /// Whether what is on the heap counts, as far as it can be reached.
     pub(crate) heap: bool,
 }
@@ -78,6 +80,21 @@ pub(crate) fn reach(scene: &Scene<'_>) -> Vec<Verdict> {
     .collect()
 }
 
+/// What of a range lies in none of `parts`.
+fn without<'a>(range: &Range<u64>, parts: impl Iterator<Item = &'a Range<u64>>) -> Vec<Range<u64>> {
+    let is_in = |part: &&Range<u64>| part.start < range.end && range.start < part.end;
+    let mut parts: Vec<&Range<u64>> = parts.filter(is_in).collect();
+    parts.sort_by_key(|part| part.start);
+    let mut rest = Vec::new();
+    let mut at = range.start;
+    for part in parts {
+        rest.push(at..part.start.max(at));
+        at = at.max(part.end);
+    }
+    rest.push(at..range.end.max(at));
+    rest
+}
+
 /// Something whose words have to be looked at.
 enum Reached {
     Block(usize),
@@ -98,22 +115,14 @@ struct Marking<'a> {
 impl Marking<'_> {
     fn roots(&mut self) {
         let scene = self.scene;
-        for mapping in scene.mappings {
-            let is_asked = |image: &Footprint| image.image.contains(mapping.start);
-            if scene.images.iter().any(is_asked) || scene.is_stack(mapping) {
-                continue;
+        let images = scene.images.iter().map(|image| image.image.range());
+        let images: Vec<Range<u64>> = images.map(|(start, end)| start..end).collect();
+        for mapping in scene.mappings.iter().filter(|it| !scene.is_stack(it)) {
+            let whole = mapping.start..mapping.end;
+            let parts = self.heap.parts().iter().chain(&images);
+            for rest in without(&whole, parts) {
+                self.words(rest, Some(mapping));
             }
-            let mut at = mapping.start;
-            let parts = self.heap.parts().iter();
-            let parts: Vec<Range<u64>> = parts
-                .filter(|part| mapping.contains(part.start))
-                .cloned()
-                .collect();
-            for part in parts {
-                self.words(at..part.start, Some(mapping));
-                at = part.end;
-            }
-            self.words(at..mapping.end, Some(mapping));
         }
         self.follow();
         for mapping in scene.mappings.iter().filter(|it| scene.is_stack(it)) {
@@ -155,16 +164,29 @@ impl Marking<'_> {
     }
 
     fn follow(&mut self) {
-        if !self.scene.heap {
-            return;
-        }
         while let Some(next) = self.reached.pop() {
             match next {
-                Reached::Block(block) => self.words(self.heap.content(block), None),
-                Reached::Image(image) => {
-                    let (start, end) = self.scene.images[image].image.range();
-                    self.words(start..end, None);
+                Reached::Block(block) if self.scene.heap => {
+                    self.words(self.heap.content(block), None);
                 }
+                Reached::Block(_) => {}
+                Reached::Image(image) => self.image(image),
+            }
+        }
+    }
+
+    /// The statics of an image, and its thread-locals.
+    fn image(&mut self, image: usize) {
+        let scene = self.scene;
+        let (start, end) = scene.images[image].image.range();
+        self.words(start..end, None);
+        for (_, own) in scene.thread_locals.iter().filter(|(of, _)| *of == image) {
+            // What is not on the heap is looked at anyway.
+            if let Some(block) = self.heap.block_at(own.start)
+                && (self.parents[block] == 0 || !scene.heap)
+            {
+                self.parents[block] = start;
+                self.words(self.heap.content(block), None);
             }
         }
     }
@@ -273,122 +295,4 @@ impl Marking<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::memory::parse_maps;
-    use super::*;
-    use crate::proof::footprint::Area;
-
-    const MAPS: &str = "\
-1000-1280 rw-p 00000000 00:00 0                          [heap]
-9000-9100 rw-p 00000000 fe:00 1 /target/libgame.so
-a000-a100 rw-p 00000000 fe:00 1 /target/libold.so
-f000-f100 rw-p 00000000 fe:00 1 /lib/libc.so
-";
-    /// Content of the heap's blocks.
-    const BLOCKS: [u64; 4] = [0x1010, 0x1090, 0x1110, 0x1190];
-    /// What the heap has not given out yet.
-    const LAST: u64 = 0x1210;
-
-    const NOTHING: [Vec<String>; 2] = [Vec::new(), Vec::new()];
-
-    fn image(start: u64) -> Footprint {
-        Footprint {
-            image: Area::new("image", start, start + 0x100),
-            aside: None,
-            areas: vec![Area::new(".data", start, start + 0x100)],
-            thread_locals: None,
-        }
-    }
-
-    /// Two images, four blocks, and data of another library, with these words written to these
-    /// addresses. For each image, where it is referred to.
-    fn ask(words: &[(u64, u64)]) -> [Vec<String>; 2] {
-        ask_for(true, words)
-    }
-
-    fn ask_for(heap: bool, words: &[(u64, u64)]) -> [Vec<String>; 2] {
-        let mut memory: Vec<(u64, Vec<u64>)> = vec![
-            (0x1000, vec![0; 80]),
-            (0x9000, vec![0; 32]),
-            (0xa000, vec![0; 32]),
-            (0xf000, vec![0; 32]),
-        ];
-        let mut write = |at: u64, word: u64| {
-            let part = memory.iter_mut().rev().find(|(start, _)| *start <= at);
-            let (start, words) = part.unwrap();
-            words[(at - *start) as usize / 8] = word;
-        };
-        let sizes = BLOCKS.iter().chain([&LAST]);
-        sizes.for_each(|block| write(block - 8, 0x81));
-        for (at, word) in words {
-            write(*at, *word);
-        }
-        let memory: Vec<_> = memory.iter().map(|(at, words)| (*at, &**words)).collect();
-        let images = [image(0x9000), image(0xa000)];
-        let verdicts = reach(&Scene {
-            snapshot: &Snapshot::of(&memory),
-            mappings: &parse_maps(MAPS),
-            threads: &[],
-            images: &images,
-            targets: &Targets::new(&images, 0),
-            ignored: &HashMap::from([(0xf080, 0)]),
-            heap,
-        });
-        let places = |verdict: Verdict| match verdict {
-            Verdict::Referenced { found, .. } => {
-                found.into_iter().map(|found| found.place).collect()
-            }
-            _ => Vec::new(),
-        };
-        <[_; 2]>::try_from(verdicts).unwrap().map(places)
-    }
-
-    #[test]
-    fn what_only_an_image_owns_goes_with_it() {
-        // A static owns a block that refers back, through another one.
-        let own = [
-            (0x9010, BLOCKS[0]),
-            (BLOCKS[0], BLOCKS[1] + 8),
-            (BLOCKS[1], 0x9020),
-        ];
-        assert_eq!(ask(&own), NOTHING);
-        // Garbage that refers to it, and to itself.
-        assert_eq!(
-            ask(&[(BLOCKS[2], 0x9020), (BLOCKS[2] + 8, BLOCKS[2])]),
-            NOTHING
-        );
-        // Somebody else gets hold of the first block.
-        let held = [&own[..], &[(0xf000, BLOCKS[0] + 0x20)]].concat();
-        let place = "heap, held by data of `libc.so`".to_owned();
-        assert_eq!(ask(&held), [vec![place], vec![]]);
-    }
-
-    #[test]
-    fn images_that_are_reached_reach_others() {
-        let words = [(0xa000, BLOCKS[3]), (BLOCKS[3] + 0x68, 0x9000)];
-        assert_eq!(ask(&words), NOTHING, "the other one goes as well");
-        let held = [&words[..], &[(0xf008, 0xa010)]].concat();
-        let places = [
-            vec!["heap, held by data of `libold.so`".to_owned()],
-            vec!["data of `libc.so`".to_owned()],
-        ];
-        assert_eq!(ask(&held), places);
-    }
-
-    #[test]
-    fn the_heap_can_be_left_out() {
-        let words = [(0xf000, BLOCKS[0]), (BLOCKS[0], 0x9000)];
-        assert_eq!(ask_for(false, &words), NOTHING);
-        let words = [&words[..], &[(0xf008, 0x9000)]].concat();
-        let place = "data of `libc.so`".to_owned();
-        assert_eq!(ask_for(false, &words), [vec![place], vec![]]);
-    }
-
-    #[test]
-    fn the_loader_does_not_count_by_itself() {
-        assert_eq!(ask(&[(0xf080, 0x9000)]), NOTHING);
-        assert_eq!(ask(&[(0xf080, BLOCKS[0]), (BLOCKS[0], 0x9000)]), NOTHING);
-        assert_eq!(ask(&[(0xf088, 0x9000)])[0].len(), 1);
-        assert_eq!(ask(&[(0xf080, 0xa000)])[1].len(), 1, "it is another's");
-    }
-}
+mod tests;

@@ -43,6 +43,9 @@ impl Snapshot {
             let dead = dead.cloned().unwrap_or(0..0);
             let (words, runs) = (&mut self.words, &mut self.runs);
             let whole = memory.read(mapping, dead.end, moving, &mut |start, read| {
+                if read.is_empty() {
+                    return go_on();
+                }
                 let end = start + read.len() as u64 * 8;
                 match runs.last_mut() {
                     Some(run) if run.end == start => run.end = end,
@@ -71,11 +74,13 @@ impl Snapshot {
         Ok(true)
     }
 
-    /// The word at an address that is a multiple of eight.
+    /// The word at an address; `None` if that is no multiple of eight.
     pub(crate) fn word(&self, address: u64) -> Option<u64> {
-        self.stretches(address..address + 8)
-            .next()
-            .map(|(_, words)| words[0])
+        let end = address
+            .checked_add(8)
+            .filter(|_| address.is_multiple_of(8))?;
+        let (_, words) = self.stretches(address..end).next()?;
+        words.first().copied()
     }
 
     /// What was copied of a range, with the address of each stretch.

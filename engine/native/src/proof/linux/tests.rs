@@ -223,6 +223,93 @@ fn stacks_of_threads_that_ended_do_not_count() {
     panic!("{id:?} is still found: {found:?}");
 }
 
+/// Two pages of anonymous memory, gone when this is dropped.
+struct TwoPages(*mut u64);
+
+impl TwoPages {
+    const WORDS: usize = 2 * 4096 / 8;
+
+    fn new() -> Self {
+        let rights = libc::PROT_READ | libc::PROT_WRITE;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: a new private mapping.
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), Self::WORDS * 8, rights, kind, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        Self(start.cast())
+    }
+
+    #[inline(never)]
+    fn write(&self, index: usize, word: impl Fn() -> u64) {
+        assert!(index < Self::WORDS);
+        // SAFETY: it lies in the mapping.
+        unsafe { self.0.add(index).write_volatile(word()) };
+    }
+
+    fn protect(&self, rights: i32) {
+        // SAFETY: nobody else uses the mapping.
+        let done = unsafe { libc::mprotect(self.0.cast(), Self::WORDS * 8, rights) };
+        assert_eq!(done, 0);
+    }
+}
+
+impl Drop for TwoPages {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers to the mapping any more.
+        unsafe { libc::munmap(self.0.cast(), Self::WORDS * 8) };
+    }
+}
+
+#[test]
+fn memory_that_cannot_be_read_now_counts() {
+    let (mut prover, _turn) = prover();
+    let pages = TwoPages::new();
+    pages.protect(libc::PROT_NONE);
+    assert_eq!(ask(&mut prover, 9), Ok(vec![]));
+    pages.protect(libc::PROT_READ | libc::PROT_WRITE);
+    pages.write(513, || in_code(9));
+    for rights in [libc::PROT_NONE, libc::PROT_READ] {
+        pages.protect(rights);
+        let found = ask(&mut prover, 9).unwrap();
+        assert_eq!(found.len(), 1, "{rights}: {found:?}");
+    }
+}
+
+/// The kernel makes one mapping of an image's zero-initialised data and of what it maps right
+/// behind.
+#[test]
+fn memory_behind_an_image_counts() {
+    let (mut prover, _turn) = prover();
+    let pages = TwoPages::new();
+    let start = pages.0.addr() as u64;
+    let before = Footprint {
+        image: Area::new("image", start, start + 4096),
+        aside: None,
+        areas: vec![Area::new(".bss", start, start + 4096)],
+        thread_locals: None,
+    };
+    let mut ask = || {
+        wipe::stack();
+        let mut answer = prover.ask(&[image(10), before.clone()], LOOK);
+        answer.verdicts.swap_remove(0)
+    };
+    pages.write(511, || in_code(10));
+    let verdict = ask();
+    // The test itself refers to the other one.
+    assert!(
+        matches!(&verdict, Verdict::Referenced { found, .. } if found.len() == 1),
+        "{verdict:?}"
+    );
+    pages.write(511, || 0);
+    assert!(ask().is_free());
+    pages.write(512, || in_code(10));
+    let verdict = ask();
+    assert!(
+        matches!(&verdict, Verdict::Referenced { found, .. } if found.len() == 1),
+        "{verdict:?}"
+    );
+}
+
 extern "C" fn on_signal(_: i32) {}
 
 #[test]

@@ -6,10 +6,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
-use super::memory::{Mapping, Memory};
-
-/// Bytes below the end of the stack that a function without calls may use (System V ABI).
-const RED_ZONE: u64 = 128;
 /// Room for all registers for vectors and matrices (`NT_X86_XSTATE`).
 const VECTORS: usize = 16 << 10;
 /// Parts of the notes that the kernel makes of registers, from `elf.h`.
@@ -27,51 +23,6 @@ pub(crate) struct Thread {
     pub(crate) block: Option<u64>,
     /// All its registers, if it was stopped.
     pub(crate) registers: Vec<u64>,
-}
-
-impl Thread {
-    /// What of its stack is dead. Only of a stack that certainly is one: the main thread's, or
-    /// one with a guard below it.
-    pub(crate) fn dead_stack(&self, mappings: &[Mapping]) -> Option<std::ops::Range<u64>> {
-        let end = self.stack?;
-        let index = mappings.iter().position(|mapping| mapping.contains(end))?;
-        let mapping = &mappings[index];
-        let below = index.checked_sub(1).map(|below| &mappings[below]);
-        let guarded = below.is_some_and(|below| below.is_guard && below.end == mapping.start);
-        // The block of a thread lies at the upper end of the stack that was made for it. A
-        // thread that runs on another stack of its own is not such a case.
-        let on_own = self
-            .block
-            .is_none_or(|block| mapping.contains(block) && block > end);
-        let is_stack = mapping.name == "[stack]" || (mapping.name.is_empty() && guarded && on_own);
-        let dead = mapping.start..end.saturating_sub(RED_ZONE);
-        (is_stack && dead.start < dead.end).then_some(dead)
-    }
-}
-
-/// Stacks of threads that have ended: glibc keeps one for the next thread, as it is. Threads
-/// that run are given their blocks, by which their stacks are known.
-pub(crate) fn ended_stacks(
-    memory: &mut Memory,
-    mappings: &[Mapping],
-    threads: &mut [Thread],
-) -> Vec<std::ops::Range<u64>> {
-    let mut ended = Vec::new();
-    for pair in mappings.windows(2) {
-        let (below, mapping) = (&pair[0], &pair[1]);
-        let is_stack = below.is_guard && below.end == mapping.start && mapping.name.is_empty();
-        let Some((block, id)) = memory.owner_of_stack(mapping).filter(|_| is_stack) else {
-            continue;
-        };
-        let is_used = |thread: &Thread| thread.stack.is_some_and(|at| mapping.contains(at));
-        if id == 0 && !threads.iter().any(is_used) {
-            ended.push(mapping.start..mapping.end);
-        }
-        for thread in threads.iter_mut().filter(|thread| thread.id == id) {
-            thread.block.get_or_insert(block);
-        }
-    }
-    ended
 }
 
 /// The threads of a process as they can be seen while they run: a stack's end is known of
@@ -310,41 +261,7 @@ fn words_of(registers: &libc::user_regs_struct) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::parse_maps;
     use super::*;
-
-    const MAPS: &str = "\
-7f0000000000-7f0000001000 ---p 00000000 00:00 0 
-7f0000001000-7f0000010000 rw-p 00000000 00:00 0 
-7f0000010000-7f0000020000 r--p 00000000 fe:00 1 /lib/libc.so
-7f0000030000-7f0000040000 rw-p 00000000 00:00 0 
-7ffd00000000-7ffd00010000 rw-p 00000000 00:00 0                          [stack]
-";
-
-    fn dead(stack: u64, block: Option<u64>) -> Option<std::ops::Range<u64>> {
-        let thread = Thread {
-            stack: Some(stack),
-            block,
-            ..Thread::default()
-        };
-        thread.dead_stack(&parse_maps(MAPS))
-    }
-
-    #[test]
-    fn dead_stack_is_that_of_stacks_alone() {
-        let all = 0x7f00_0000_1000..0x7f00_0000_8f80;
-        assert_eq!(dead(0x7f00_0000_9000, None), Some(all.clone()));
-        assert_eq!(dead(0x7f00_0000_9000, Some(0x7f00_0000_f000)), Some(all));
-        // Its thread-locals are elsewhere, so it is on no stack that was made for it.
-        assert_eq!(dead(0x7f00_0000_9000, Some(0x7f00_0003_f000)), None);
-        // Without a guard it may be any memory.
-        assert_eq!(dead(0x7f00_0003_8000, None), None);
-        assert_eq!(
-            dead(0x7ffd_0000_8000, Some(0x7f00_0001_0000)),
-            Some(0x7ffd_0000_0000..0x7ffd_0000_7f80)
-        );
-        assert_eq!(dead(0x1000, None), None);
-    }
 
     #[test]
     fn the_stack_of_a_waiting_thread_is_known() {
