@@ -4,12 +4,14 @@
 //! their schemas, so that no later version reads values it would misunderstand, and
 //! remembers whose code the world's component table points into.
 
+mod references;
+
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use engine_api::attach::{self, Attached};
-use engine_api::bevy_ecs::component::{ComponentCloneBehavior, ComponentId, ComponentInfo};
+use engine_api::bevy_ecs::component::{ComponentId, ComponentInfo};
 use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::hierarchy::{ChildOf, Children};
 use engine_api::bevy_ecs::name::Name;
@@ -71,22 +73,6 @@ impl KeptType {
             required: state.required,
             values: state.values,
             reflect: state.reflect,
-        }
-    }
-}
-
-/// Why the world needs the code of a version.
-struct Reason {
-    text: String,
-    /// For a type that it has no values of.
-    without_values: bool,
-}
-
-impl Reason {
-    fn of_values(text: String) -> Self {
-        Self {
-            text,
-            without_values: false,
         }
     }
 }
@@ -460,131 +446,6 @@ impl StateBook {
         )
     }
 
-    /// Records that every component the world has learnt since `known` came with a
-    /// version.
-    pub fn attribute(&mut self, world: &World, known: usize, module: &str, key: VersionKey) {
-        for (id, info) in world
-            .components()
-            .iter_registered()
-            .filter(|(id, _)| id.index() >= known)
-        {
-            if info
-                .type_id()
-                .is_some_and(|type_id| self.engine.contains(&type_id))
-            {
-                continue;
-            }
-            self.brought
-                .entry(id)
-                .or_insert_with(|| (module.to_owned(), key));
-        }
-    }
-
-    /// Why the code of a version must stay mapped: what the world still holds that
-    /// refers to it. `inside` tells whether an address lies in the version's image.
-    pub fn references(
-        &self,
-        world: &World,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> Vec<String> {
-        let reasons = self.reasons(world, module, key, inside);
-        reasons.into_iter().map(|reason| reason.text).collect()
-    }
-
-    /// Whether the world knows a version by types that it has no values of, and by nothing
-    /// else: a rebuilt world would not know it at all.
-    pub fn is_known_without_values(
-        &self,
-        world: &World,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> bool {
-        let reasons = self.reasons(world, module, key, inside);
-        !reasons.is_empty() && reasons.iter().all(|reason| reason.without_values)
-    }
-
-    fn reasons(
-        &self,
-        world: &World,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> Vec<Reason> {
-        let live = live_counts(world);
-        let mut reasons = Vec::new();
-        for (id, info) in world.components().iter_registered() {
-            let known = self
-                .types
-                .values()
-                .find(|known| Some(known.stored) == info.type_id());
-            let name = known.map_or_else(
-                || format!("unregistered type of {} bytes", info.layout().size()),
-                |known| format!("type `{}`", known.schema.path),
-            );
-            let brought = self
-                .brought
-                .get(&id)
-                .is_some_and(|(_, brought_by)| *brought_by == key);
-            let count = live.get(&id).copied().unwrap_or(0);
-            let in_the_table = if info.drop().is_some_and(|drop| inside(drop as usize)) {
-                Some("its drop function is")
-            } else if brought && hooks_of(info) {
-                Some("its hooks are")
-            } else if brought
-                && matches!(info.clone_behavior(), ComponentCloneBehavior::Custom(clone) if inside(*clone as usize))
-            {
-                Some("its clone function is")
-            } else if brought && info.required_components().iter_ids().next().is_some() {
-                Some("constructors of the components it requires are")
-            } else {
-                None
-            };
-            if let Some(what) = in_the_table {
-                let values = match count {
-                    0 => "no values left".to_owned(),
-                    1 => "1 value".to_owned(),
-                    _ => format!("{count} values"),
-                };
-                reasons.push(Reason {
-                    text: format!("{name} ({values}): {what} in the component table"),
-                    without_values: count == 0,
-                });
-            } else if brought && count > 0 && known.is_none() && info.layout().size() > 0 {
-                let text = format!("{name}: {count} values that nothing is known of");
-                reasons.push(Reason::of_values(text));
-            }
-        }
-        for known in self
-            .types
-            .values()
-            .filter(|known| known.makers.contains(module))
-        {
-            let parts = known.schema.parts_that_may_hold_code();
-            let Some(id) = world.components().get_id(known.stored) else {
-                continue;
-            };
-            let count = live.get(&id).copied().unwrap_or(0);
-            // Any version of the module may have made the values.
-            if count > 0 && !parts.is_empty() {
-                reasons.push(Reason::of_values(format!(
-                    "type `{}`: {count} values with {} may refer to its code",
-                    known.schema.path,
-                    parts.join(", ")
-                )));
-            }
-        }
-        let names = names_inside(world, inside);
-        if names > 0 {
-            let text = format!("{names} values of `Name` borrow their text from it");
-            reasons.push(Reason::of_values(text));
-        }
-        reasons.sort_by(|left, right| left.text.cmp(&right.text));
-        reasons
-    }
-
     /// Values in the world of types that a module brought and nobody registered;
     /// a new version could read them with another layout.
     pub fn unknown_values(&self, world: &World, module: &str) -> Option<String> {
@@ -663,11 +524,6 @@ fn full_path(name: &str, beside: &str) -> String {
     }
 }
 
-fn hooks_of(info: &engine_api::bevy_ecs::component::ComponentInfo) -> bool {
-    // The hooks' fields are private; their `Debug` prints `Some(0x..)` for each that is set.
-    format!("{:?}", info.hooks()).contains("Some")
-}
-
 /// How many values of each component are in the world. Costs a walk over the
 /// archetypes, not over entities.
 pub fn live_counts(world: &World) -> HashMap<ComponentId, u64> {
@@ -692,16 +548,6 @@ pub fn live_counts(world: &World) -> HashMap<ComponentId, u64> {
 /// reflection sees all of it.
 pub(crate) fn is_copied(schema: &Schema) -> bool {
     schema.needs_drop && schema.parts_that_may_hold_code().is_empty()
-}
-
-/// Names of entities whose text lies in the image: a `Name` made of a literal.
-fn names_inside(world: &World, inside: &dyn Fn(usize) -> bool) -> usize {
-    let Some(mut names) = world.try_query::<&Name>() else {
-        return 0;
-    };
-    let all = names.iter(world);
-    all.filter(|name| inside(name.as_str().as_ptr().addr()))
-        .count()
 }
 
 /// Makes a world know the types that the engine and the ECS themselves put into it.

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use engine_api::bevy_ecs::component::ComponentCloneBehavior;
 use engine_api::bevy_ecs::lifecycle::HookContext;
 use engine_api::bevy_ecs::world::DeferredWorld;
 use engine_api::prelude::*;
