@@ -86,8 +86,6 @@ pub struct HostConfig {
 
 /// How often the world is counted and old versions are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(100);
-/// What an entity costs when the world is rebuilt, at most.
-const REBUILD_PER_ENTITY: Duration = Duration::from_nanos(100);
 /// Shortest time between two pictures that are sent.
 const PICTURE_INTERVAL: Duration = Duration::from_millis(33);
 
@@ -461,39 +459,12 @@ impl Host {
             tidy::world(&mut self.world);
         }
         let (world, book) = (&self.world, &self.book);
-        let witness = WorldWitness {
-            world,
-            book,
-            foreign_observers: self.modules.foreign_observers(world),
-        };
+        let witness = WorldWitness::new(world, book, &self.modules);
         self.drain
             .look(&self.registry, &self.outbox, &self.loader, &witness);
         let status = world_status(world, book);
-        let entities = status.entities;
         if let Ok(mut shown) = self.board.world.try_lock() {
             *shown = status;
-        }
-        if self.drain.take_wish_to_rebuild() {
-            self.rebuild_world(entities);
-        }
-    }
-
-    /// Lets go of old versions that only the component table refers to. Where that would take
-    /// too long for a frame, they wait for a change of layout.
-    fn rebuild_world(&mut self, entities: u64) {
-        let entities = u32::try_from(entities).unwrap_or(u32::MAX);
-        let takes = REBUILD_PER_ENTITY.saturating_mul(entities);
-        if takes > self.period() / 2 {
-            return;
-        }
-        let (world, book) = (&mut self.world, &mut self.book);
-        match self.modules.rebuild(world, book, &self.registry) {
-            Ok(()) => self
-                .outbox
-                .debug("the world was rebuilt to let go of old versions".to_owned()),
-            Err(refusal) => self
-                .outbox
-                .debug(format!("the world cannot be rebuilt: {}", refusal.message)),
         }
     }
 

@@ -40,6 +40,14 @@ impl ObserverGate {
         }
     }
 
+    /// Takes over from the gate of the same observer in the world before: one that panicked
+    /// stays paused.
+    pub fn go_on_from(&self, old: &Self) {
+        if old.closed.load(Ordering::Relaxed) {
+            self.close();
+        }
+    }
+
     /// Lets no further call in.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);

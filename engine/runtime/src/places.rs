@@ -9,6 +9,8 @@ use engine_api::state::StateKind;
 use crate::drain::Witness;
 use crate::registry::VersionKey;
 use crate::state::StateBook;
+use crate::state::references::Reason;
+use crate::swap::ActiveModules;
 
 /// Values in sparse sets are looked at one by one, but no more than so many.
 const LOOKED_AT: usize = 10_000;
@@ -16,10 +18,10 @@ const LOOKED_AT: usize = 10_000;
 /// The world and what is known of its types, as witness of what refers to a version. Answers
 /// between two frames; each answer takes a walk over the tables.
 pub(crate) struct WorldWitness<'a> {
-    pub(crate) world: &'a World,
-    pub(crate) book: &'a StateBook,
+    world: &'a World,
+    book: &'a StateBook,
     /// Observers that systems added.
-    pub(crate) foreign_observers: usize,
+    foreign_observers: usize,
 }
 
 impl Witness for WorldWitness<'_> {
@@ -28,26 +30,19 @@ impl Witness for WorldWitness<'_> {
         module: &str,
         key: VersionKey,
         inside: &dyn Fn(usize) -> bool,
-    ) -> Vec<String> {
+    ) -> Vec<Reason> {
         let mut reasons = self.book.references(self.world, module, key, inside);
         if self.foreign_observers > 0 {
             let count = self.foreign_observers;
-            reasons.push(format!("{count} observers that systems added"));
+            let text = format!("{count} observers that systems added");
+            reasons.push(Reason::guess(text));
         }
         reasons
     }
 
-    fn is_known_without_values(
-        &self,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> bool {
+    fn could_be_rebuilt(&self) -> bool {
         // A new world would not have these observers.
         self.foreign_observers == 0
-            && self
-                .book
-                .is_known_without_values(self.world, module, key, inside)
     }
 
     fn place(&self, address: usize) -> Option<String> {
@@ -57,6 +52,16 @@ impl Witness for WorldWitness<'_> {
         place
             .or_else(|| self.place_in_sparse_sets(address))
             .or_else(|| self.place_of_non_send(address))
+    }
+}
+
+impl<'a> WorldWitness<'a> {
+    pub(crate) fn new(world: &'a World, book: &'a StateBook, modules: &ActiveModules) -> Self {
+        Self {
+            world,
+            book,
+            foreign_observers: modules.foreign_observers(world),
+        }
     }
 }
 

@@ -441,15 +441,17 @@ impl Registry {
     }
 
     /// Says what keeps a version mapped. A draining version without calls becomes
-    /// `Pinned`. Returns whether anything changed.
+    /// `Pinned`. Does nothing if its code was taken: false then.
     pub fn pin(&self, module: &str, key: VersionKey, reasons: Vec<String>) -> bool {
         self.with_version(module, key, |version| {
-            let changed = version.pinned_by != reasons || version.state == VersionState::Draining;
-            version.pinned_by = reasons;
-            if version.state == VersionState::Draining {
-                version.state = VersionState::Pinned;
+            let is_there = version.code.is_some();
+            if is_there {
+                version.pinned_by = reasons;
+                if version.state == VersionState::Draining {
+                    version.state = VersionState::Pinned;
+                }
             }
-            changed
+            is_there
         })
         .unwrap_or(false)
     }

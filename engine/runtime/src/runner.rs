@@ -104,6 +104,15 @@ impl RunnableSystem {
         self.unstarted = old.paused || old.unstarted;
     }
 
+    /// Takes over from itself in the world before.
+    fn go_on_from(&mut self, old: &mut Self) {
+        self.continue_from(old);
+        self.paused = old.paused;
+        self.unstarted = old.unstarted;
+        self.last_error = old.last_error.take();
+        self.spent = old.spent;
+    }
+
     fn is_due(&mut self, world: &World) -> bool {
         match self.config.trigger {
             Trigger::Frame => true,
@@ -188,6 +197,17 @@ impl VersionSystems {
             for system in stage {
                 if let Some(old) = old_stage.iter().find(|old| old.is_before(system)) {
                     system.continue_from(old);
+                }
+            }
+        }
+    }
+
+    /// Takes over from the same version in the world before: what panicked stays paused.
+    pub fn go_on_from(&mut self, old: &mut Self) {
+        for (stage, old_stage) in self.stages.iter_mut().zip(&mut old.stages) {
+            for system in stage {
+                if let Some(old) = old_stage.iter_mut().find(|old| old.is_before(system)) {
+                    system.go_on_from(old);
                 }
             }
         }

@@ -4,7 +4,7 @@
 //! their schemas, so that no later version reads values it would misunderstand, and
 //! remembers whose code the world's component table points into.
 
-mod references;
+pub(crate) mod references;
 
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap, HashSet};

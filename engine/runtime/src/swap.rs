@@ -529,16 +529,20 @@ impl ActiveModules {
     fn move_to_new_world(&mut self, others: Vec<Option<Runnable>>) {
         for (slot, again) in self.modules.iter_mut().zip(others) {
             // Observers stayed behind in the old world.
-            for (_, gate) in slot.observers.drain(..) {
-                gate.close();
-            }
+            let observers = std::mem::take(&mut slot.observers);
             if let Some(mut again) = again {
-                again.systems.continue_from(&slot.systems);
+                for ((_, new), (_, old)) in again.observers.iter().zip(&observers) {
+                    new.go_on_from(old);
+                }
+                again.systems.go_on_from(&mut slot.systems);
                 let old = std::mem::replace(&mut slot.systems, again.systems);
                 // Values of `Local`s are dropped by the module's code.
                 let _call = call::enter(Part::Values.of(slot.key.id));
                 let _ = panic::guard(|| drop(old));
                 slot.observers = again.observers;
+            }
+            for (_, gate) in observers {
+                gate.close();
             }
         }
     }
@@ -700,7 +704,7 @@ impl ActiveModules {
     pub fn renew_systems(&mut self, world: &mut World) -> Result<(), String> {
         for active in &mut self.modules {
             let mut fresh = entering::systems_again(active, world)?;
-            fresh.continue_from(&active.systems);
+            fresh.go_on_from(&mut active.systems);
             let old = std::mem::replace(&mut active.systems, fresh);
             let _call = call::enter(Part::Values.of(active.key.id));
             let _ = panic::guard(|| drop(old));

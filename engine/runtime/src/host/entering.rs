@@ -1,7 +1,7 @@
 //! A version gets in: the swap itself, and what follows from it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use inspector_protocol::status::ReloadOutcome;
 
@@ -10,8 +10,13 @@ use crate::assets::AssetRequest;
 use crate::link::Reloaded;
 use crate::loader::{LoaderRequest, ReadyVersion};
 use crate::panic;
+use crate::places::WorldWitness;
 use crate::registry::VersionKey;
+use crate::state;
 use crate::swap::{Refusal, Swapped, SwappedVersion};
+
+/// What an entity costs when the world is rebuilt, at most.
+const REBUILD_PER_ENTITY: Duration = Duration::from_nanos(100);
 
 /// A version that is being swapped in, as its report has it.
 struct Waiting {
@@ -57,7 +62,11 @@ impl Host {
         };
         let took = start.elapsed();
         match result {
-            Ok(swapped) => self.swapped(group, swapped),
+            Ok(mut swapped) => {
+                swapped.migration += self.let_go_of_old_types();
+                swapped.took = start.elapsed();
+                self.swapped(group, swapped);
+            }
             Err(refusal) => {
                 let names: Vec<String> = group.iter().map(|of| of.report.module.clone()).collect();
                 for Waiting {
@@ -71,6 +80,27 @@ impl Host {
                 }
             }
         }
+    }
+
+    /// Lets go of old versions that only the component table refers to, for types without
+    /// values. The new world has to be made with a swap: what systems have in `Local`s begins
+    /// anew with it, and that is expected of a swap alone. Where it would take too long for a
+    /// frame, they wait for a change of layout. Returns what it took.
+    fn let_go_of_old_types(&mut self) -> Duration {
+        let start = Instant::now();
+        let entities = u32::try_from(state::game_entities(&self.world)).unwrap_or(u32::MAX);
+        let is_large = REBUILD_PER_ENTITY.saturating_mul(entities) > self.period() / 2;
+        let witness = WorldWitness::new(&self.world, &self.book, &self.modules);
+        if is_large || !self.drain.wants_rebuild(&self.registry, &witness) {
+            return Duration::ZERO;
+        }
+        let (world, book) = (&mut self.world, &mut self.book);
+        let line = match self.modules.rebuild(world, book, &self.registry) {
+            Ok(()) => "the world was rebuilt to let go of old versions".to_owned(),
+            Err(refusal) => format!("the world cannot be rebuilt: {}", refusal.message),
+        };
+        self.outbox.debug(line);
+        start.elapsed()
     }
 
     /// What follows when versions got in.

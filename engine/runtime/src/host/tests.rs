@@ -96,6 +96,7 @@ fn breaking(m: &mut ModuleBuilder) {
 }
 
 mod jobs;
+mod rebuilding;
 
 struct Options {
     max_frames: Option<u64>,

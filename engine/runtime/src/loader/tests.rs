@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::unbounded;
@@ -10,10 +11,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::backend::{Hidden, Proof, Reference};
-use crate::drain::Drain;
+use crate::drain::{Drain, Witness};
 use crate::places::WorldWitness;
 use crate::registry::{EnteredCall, EnteredDetached};
 use crate::state::StateBook;
+use crate::state::references::Reason;
 use crate::swap::{ActiveModules, Swapped};
 use crate::telemetry::Board;
 use crate::testing::{Build, CodeLog, FakeBackend, artifact};
@@ -190,11 +192,7 @@ impl Rig {
 
     /// What happens between two frames, and what the loader does about it.
     fn keep_house(&mut self) {
-        let witness = WorldWitness {
-            world: &self.world,
-            book: &self.book,
-            foreign_observers: 0,
-        };
+        let witness = WorldWitness::new(&self.world, &self.book, &self.modules);
         self.drain
             .look(&self.registry, &self.outbox, &self.to_loader, &witness);
         while let Ok(request) = self.requests.try_recv() {
@@ -498,6 +496,101 @@ fn with_a_proof_versions_go_when_nothing_is_found_and_not_before() {
     assert_eq!(rig.states(), [Unloaded, Active]);
     assert!(code.is_closed());
     assert!(rig.loader.unloads.waiting.is_empty());
+}
+
+/// A witness that takes its time to name what lies somewhere.
+struct SlowWitness {
+    asked: Cell<u32>,
+    known: Vec<Reason>,
+}
+
+impl Witness for SlowWitness {
+    fn references(&self, _: &str, _: VersionKey, _: &dyn Fn(usize) -> bool) -> Vec<Reason> {
+        self.known.clone()
+    }
+    fn could_be_rebuilt(&self) -> bool {
+        true
+    }
+    fn place(&self, address: usize) -> Option<String> {
+        self.asked.set(self.asked.get() + 1);
+        std::thread::sleep(Duration::from_millis(5));
+        Some(format!("value {address}"))
+    }
+}
+
+#[test]
+fn what_holds_a_version_is_named_for_a_moment_and_once() {
+    let (mut rig, code) = rig_with_proof();
+    let witness = SlowWitness {
+        asked: Cell::new(0),
+        known: vec![Reason::guess("it may be elsewhere".to_owned())],
+    };
+    let by = (1..=20).map(|address| Reference {
+        place: format!("heap {address}"),
+        address: Some(Hidden::new(address)),
+        held_by: Vec::new(),
+        target: ".text".to_owned(),
+    });
+    let by: Vec<Reference> = by.collect();
+    let mut keep_house = |by: &[Reference]| {
+        *code.proof.lock().unwrap() = Some(Proof::Referenced {
+            by: by.to_vec(),
+            more: 0,
+        });
+        rig.drain
+            .look(&rig.registry, &rig.outbox, &rig.to_loader, &witness);
+        while let Ok(LoaderRequest::Unload(module, key)) = rig.requests.try_recv() {
+            rig.loader.begin_unload(module, key);
+        }
+        rig.loader.prove();
+        rig.drain
+            .look(&rig.registry, &rig.outbox, &rig.to_loader, &witness);
+        pins(&rig)
+    };
+    let mut expected = vec!["value 1 (.text)".to_owned()];
+    expected.extend((2..=8).map(|address| format!("heap {address} (.text)")));
+    expected.extend([
+        "12 more places".to_owned(),
+        "it may be elsewhere".to_owned(),
+    ]);
+    assert_eq!(keep_house(&by), expected, "guesses come last");
+    assert_eq!(witness.asked.get(), 1, "the first name took all the time");
+    assert_eq!(keep_house(&by), expected);
+    assert_eq!(witness.asked.get(), 1, "it was told");
+    let others = ["value 20 (.text)", "it may be elsewhere"];
+    assert_eq!(keep_house(&by[19..]), others, "something else is found");
+}
+
+#[test]
+fn the_world_is_not_tidied_for_versions_with_calls_or_leases() {
+    let (rig, _code) = rig_with_proof();
+    let is_looking = || rig.drain.is_looking(&rig.registry);
+    let old = rig.registry.mapped_leftovers()[0].1;
+    assert!(is_looking());
+    let call = call::enter(call::CallId::new(old.id, 0));
+    assert!(!is_looking(), "a call is in it");
+    drop(call);
+    assert!(is_looking());
+    let lease = rig.registry.lease("game", old);
+    assert!(!is_looking(), "somebody has a lease");
+    drop(lease);
+    assert!(is_looking());
+}
+
+#[test]
+fn a_finding_that_comes_late_says_nothing_of_a_version_that_is_gone() {
+    let (mut rig, code) = rig_with_proof();
+    *code.proof.lock().unwrap() = Some(Proof::Unknown("nobody knows".to_owned()));
+    rig.keep_house();
+    rig.loader.prove();
+    *code.proof.lock().unwrap() = None;
+    rig.loader.prove();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    rig.log();
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    assert_eq!(pins(&rig), Vec::<String>::new());
+    assert_eq!(rig.log(), Vec::<String>::new());
 }
 
 #[test]

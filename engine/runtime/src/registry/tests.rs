@@ -229,10 +229,6 @@ fn a_version_goes_through_its_states() {
     };
     assert_eq!(leftovers(&registry), [(old, Draining)]);
     assert!(registry.pin("game", old, vec!["a reason".into()]));
-    assert!(
-        !registry.pin("game", old, vec!["a reason".into()]),
-        "nothing new"
-    );
     assert_eq!(leftovers(&registry), [(old, Pinned)]);
     assert_eq!(registry.status(&[])[0].versions[0].pinned_by, ["a reason"]);
 
@@ -248,6 +244,8 @@ fn a_version_goes_through_its_states() {
     assert_eq!(registry.status(&[])[0].versions[0].pinned_by.len(), 1);
     registry.set_closed("game", old, true);
     assert_eq!(states(&registry), [(1, Unloaded, 0), (2, Active, 0)]);
+    let late = vec!["what a look found before".into()];
+    assert!(!registry.pin("game", old, late), "it is gone");
     assert!(registry.status(&[])[0].versions[0].pinned_by.is_empty());
 
     let (refused, _) = load(&registry, without_combine);

@@ -7,20 +7,51 @@ use engine_api::bevy_ecs::world::World;
 use super::{StateBook, live_counts};
 use crate::registry::VersionKey;
 
-/// Why the world needs the code of a version.
-struct Reason {
-    text: String,
-    /// For a type that it has no values of.
-    without_values: bool,
+/// Why the code of a version must stay mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// What refers to it, for people.
+    pub(crate) text: String,
+    /// How.
+    pub(crate) kind: ReasonKind,
+}
+
+/// How the world refers to the code of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReasonKind {
+    /// In its component table, for a type that it has no values of: a rebuilt world would not
+    /// know the type.
+    Unused,
+    /// It does, and a rebuilt world would as well.
+    Certain,
+    /// It may: nobody sees what is in a value. A proof knows better.
+    Guess,
 }
 
 impl Reason {
-    fn of_values(text: String) -> Self {
-        Self {
-            text,
-            without_values: false,
-        }
+    fn new(kind: ReasonKind, text: String) -> Self {
+        Self { text, kind }
     }
+
+    /// Something of which nobody knows whether it refers to the version.
+    pub(crate) fn guess(text: String) -> Self {
+        Self::new(ReasonKind::Guess, text)
+    }
+
+    /// Whether it is one that a proof knows better.
+    pub(crate) fn is_guess(&self) -> bool {
+        self.kind == ReasonKind::Guess
+    }
+}
+
+/// Whether a rebuilt world would not refer to a version any more for which `reasons` are known.
+/// Guesses are left out where a proof decides.
+pub(crate) fn would_go(reasons: &[Reason], is_proven: bool) -> bool {
+    let mut counted = reasons
+        .iter()
+        .filter(|reason| !is_proven || !reason.is_guess())
+        .peekable();
+    counted.peek().is_some() && counted.all(|reason| reason.kind == ReasonKind::Unused)
 }
 
 impl StateBook {
@@ -46,31 +77,7 @@ impl StateBook {
 
     /// Why the code of a version must stay mapped: what the world still holds that
     /// refers to it. `inside` tells whether an address lies in the version's image.
-    pub fn references(
-        &self,
-        world: &World,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> Vec<String> {
-        let reasons = self.reasons(world, module, key, inside);
-        reasons.into_iter().map(|reason| reason.text).collect()
-    }
-
-    /// Whether the world knows a version by types that it has no values of, and by nothing
-    /// else: a rebuilt world would not know it at all.
-    pub fn is_known_without_values(
-        &self,
-        world: &World,
-        module: &str,
-        key: VersionKey,
-        inside: &dyn Fn(usize) -> bool,
-    ) -> bool {
-        let reasons = self.reasons(world, module, key, inside);
-        !reasons.is_empty() && reasons.iter().all(|reason| reason.without_values)
-    }
-
-    fn reasons(
+    pub(crate) fn references(
         &self,
         world: &World,
         module: &str,
@@ -112,13 +119,15 @@ impl StateBook {
                     1 => "1 value".to_owned(),
                     _ => format!("{count} values"),
                 };
-                reasons.push(Reason {
-                    text: format!("{name} ({values}): {what} in the component table"),
-                    without_values: count == 0,
-                });
+                let kind = match count {
+                    0 => ReasonKind::Unused,
+                    _ => ReasonKind::Certain,
+                };
+                let text = format!("{name} ({values}): {what} in the component table");
+                reasons.push(Reason::new(kind, text));
             } else if brought && count > 0 && known.is_none() && info.layout().size() > 0 {
                 let text = format!("{name}: {count} values that nothing is known of");
-                reasons.push(Reason::of_values(text));
+                reasons.push(Reason::guess(text));
             }
         }
         for known in self
@@ -133,7 +142,7 @@ impl StateBook {
             let count = live.get(&id).copied().unwrap_or(0);
             // Any version of the module may have made the values.
             if count > 0 && !parts.is_empty() {
-                reasons.push(Reason::of_values(format!(
+                reasons.push(Reason::guess(format!(
                     "type `{}`: {count} values with {} may refer to its code",
                     known.schema.path,
                     parts.join(", ")
@@ -143,7 +152,7 @@ impl StateBook {
         let names = names_inside(world, inside);
         if names > 0 {
             let text = format!("{names} values of `Name` borrow their text from it");
-            reasons.push(Reason::of_values(text));
+            reasons.push(Reason::new(ReasonKind::Certain, text));
         }
         reasons.sort_by(|left, right| left.text.cmp(&right.text));
         reasons

@@ -8,6 +8,7 @@ use engine_api::schema::Schema;
 
 use super::*;
 use crate::state;
+use crate::state::references::would_go;
 use crate::testing::{Build, describe, some_code};
 
 mod attached;
@@ -567,8 +568,8 @@ fn a_rebuilt_world_does_not_know_types_that_only_an_old_version_had() {
     let drop_function = info.unwrap().drop().unwrap() as usize;
     let inside = |address| address == drop_function;
     let could_go = |game: &Game| {
-        game.book
-            .is_known_without_values(&game.world, "game", key, &inside)
+        let reasons = game.book.references(&game.world, "game", key, &inside);
+        would_go(&reasons, false)
     };
     assert!(!could_go(&game), "there is a value");
     game.world.despawn(stray);
@@ -579,7 +580,7 @@ fn a_rebuilt_world_does_not_know_types_that_only_an_old_version_had() {
     let known = game.world.components().get_id(TypeId::of::<Stray>());
     assert_eq!(known, None);
     let left = game.book.references(&game.world, "game", key, &inside);
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(left, []);
     // The game goes on with the version that it had.
     assert_eq!(game.registry.active("game"), Some(key));
     assert_eq!(game.world.get(entity), Some(&Health { points: 7 }));
@@ -617,6 +618,32 @@ fn a_type_of_another_identity_and_the_same_layout_moves() {
     assert_eq!(game.swap("game", identity), Ok(Some(1)));
     let moved = game.world.get::<other::same::Health>(entity).unwrap();
     assert_eq!(moved.points, 7);
+}
+
+#[test]
+fn what_panicked_stays_paused_in_a_rebuilt_world() {
+    fn breaking(m: &mut ModuleBuilder) {
+        types(m)
+            .systems(Update, |mut journal: ResMut<Journal>| {
+                journal.0.push("broken system".into());
+                panic!("out of cheese");
+            })
+            .observe(|_: On<Ping>, mut journal: ResMut<Journal>| {
+                journal.0.push("broken observer".into());
+                panic!("out of crackers");
+            });
+    }
+    let mut game = Game::with(breaking);
+    assert_eq!(game.frame(), ["broken system"]);
+    assert_eq!(game.ping(), ["broken observer"]);
+    let (world, book) = (&mut game.world, &mut game.book);
+    assert!(game.modules.rebuild(world, book, &game.registry).is_ok());
+    assert_eq!(game.frame(), [""; 0]);
+    assert_eq!(game.ping(), [""; 0]);
+    // The next version of the module is another try.
+    assert_eq!(game.swap("game", breaking), Ok(Some(1)));
+    assert_eq!(game.frame(), ["broken system"]);
+    assert_eq!(game.ping(), ["broken observer"]);
 }
 
 #[test]
