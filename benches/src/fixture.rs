@@ -40,11 +40,11 @@ impl CodeHandle for Linked {
         Vec::new()
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, _is_proven: bool) {
         self.closed = true;
     }
 
-    fn is_gone(&self) -> bool {
+    fn is_gone(&mut self) -> bool {
         self.closed
     }
 }
@@ -125,7 +125,7 @@ pub fn prepare(registry: &Registry, module: &str, build: Build) -> Option<Prepar
 /// What becomes of a version that drained: its code is closed and it is forgotten.
 pub fn unload(registry: &Registry, module: &str, key: VersionKey) {
     if let Some(mut code) = registry.take_code(module, key) {
-        code.close();
+        code.close(false);
         registry.set_closed(module, key, code.is_gone());
     }
 }

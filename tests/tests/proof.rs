@@ -173,3 +173,17 @@ fn a_type_without_values_keeps_no_version() {
     assert_eq!(engine.text("inventory"), inventory);
     assert!(engine.finish().success());
 }
+
+#[test]
+fn another_policy_applies_while_the_game_runs() {
+    let scratch = Scratch::take();
+    let config = "assets/engine.ron";
+    let with = |unload: &str| format!("frame_rate: 60, policies: (unload: {unload}),");
+    scratch.edit(config, "frame_rate: 60,", &with("Never"));
+    let engine = Engine::start(&scratch);
+    replace(&engine, 1);
+    pinned(&engine, 1, &["the configuration keeps all versions"]);
+    scratch.edit(config, &with("Never"), &with("Known"));
+    unloaded(&engine, 1);
+    assert!(engine.finish().success());
+}

@@ -519,25 +519,31 @@ impl CodeHandle for NativeCode {
         reasons
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, is_proven: bool) {
+        if !is_proven {
+            Known::leave_aside(self.known.number);
+        }
         drop(self.library.take());
-        if let Some(image) = &self.image {
-            image.retire();
-        }
-        if self.is_gone()
-            && self.known.owns_aside()
-            && let Some(aside) = self.aside.take().flatten()
-        {
-            // SAFETY: code that has put something aside is closed after a proof, which has said
-            // that nothing refers to the code or to that, see `Known::owns_aside`.
-            unsafe { aside.give_back() };
-        }
         // The reloader removes its copies itself; those made aside are ours.
         let _ = fs::remove_file(&self.copy);
     }
 
-    fn is_gone(&self) -> bool {
-        self.library.is_none() && self.image.as_ref().is_some_and(|image| !image.is_mapped())
+    fn is_gone(&mut self) -> bool {
+        let Some(image) = self.image.as_ref().filter(|_| self.library.is_none()) else {
+            return false;
+        };
+        if image.is_mapped() {
+            return false;
+        }
+        image.retire();
+        if self.known.owns_aside()
+            && let Some(aside) = self.aside.take().flatten()
+        {
+            // SAFETY: the code was closed after a proof, which has said that nothing refers to
+            // the code or to what it has put aside: else `Known::leave_aside` was called.
+            unsafe { aside.give_back() };
+        }
+        true
     }
 }
 

@@ -62,11 +62,14 @@ pub trait CodeHandle: Send {
     fn give_back(&self);
 
     /// Gives up this version's hold on the code. Called once, when nothing refers to
-    /// it any more; costs what the system takes to unmap.
-    fn close(&mut self);
+    /// it any more; costs what the system takes to unmap. `is_proven` says that all memory was
+    /// looked through: nothing refers to what it has put aside either, unless the backend found
+    /// that something does.
+    fn close(&mut self, is_proven: bool);
 
-    /// Whether the code is gone from the process, after [`CodeHandle::close`].
-    fn is_gone(&self) -> bool;
+    /// Whether the code is gone from the process, after [`CodeHandle::close`]. Asked again until
+    /// it is; what was kept for the code goes then.
+    fn is_gone(&mut self) -> bool;
 }
 
 /// How references are looked for.

@@ -59,6 +59,16 @@ impl Drain {
         }
     }
 
+    /// From now on something else has to be known of old versions: all that are left are decided
+    /// on once more. The loader forgets them with [`LoaderRequest::Unloading`].
+    pub(crate) fn set_policy(&mut self, policy: UnloadPolicy) {
+        if policy != self.policy {
+            self.policy = policy;
+            self.requested.clear();
+            self.told.clear();
+        }
+    }
+
     /// Whether a rebuilt world would let go of a version. For each version the answer is "yes"
     /// once at most: what a rebuild does not help does not get another.
     pub(crate) fn wants_rebuild(&mut self, registry: &Registry, witness: &impl Witness) -> bool {

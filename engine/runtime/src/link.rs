@@ -15,6 +15,7 @@ use inspector_protocol::viewport::ViewportFrame;
 use serde::{Deserialize, Serialize};
 
 use crate::overdue::DrainPolicy;
+use crate::unload::UnloadPolicy;
 
 /// From the supervisor to the host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub enum ToHost {
         checkpoints_kept: usize,
         /// What becomes of the calls of versions that drain, by module.
         drain: HashMap<String, DrainPolicy>,
+        /// What has to be known of an old version before it is unloaded.
+        unload: UnloadPolicy,
     },
     /// Whether the engine's own builder runs cargo, which puts libraries where those of others
     /// are looked for: they arrive as [`ToHost::Load`], or are left.

@@ -21,6 +21,7 @@ use engine_api::component_hooks::HookKinds;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 use engine_api::state::StateType;
+use engine_api::zeroing;
 use inspector_protocol::status::ReloadOutcome;
 
 use crate::backend::{Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, content_hash};
@@ -53,6 +54,14 @@ pub enum LoaderRequest {
     /// No call is in this version, and as far as the policy asks for it, nothing is known
     /// that refers to it: unload it, or look for references first.
     Unload(String, VersionKey),
+    /// What has to be known of old versions from now on. If it is something else than before,
+    /// versions that wait are asked for again.
+    Unloading {
+        /// What.
+        policy: UnloadPolicy,
+        /// Time from one frame to the next.
+        period: Duration,
+    },
     /// Stop the thread.
     Stop,
 }
@@ -153,6 +162,9 @@ impl Loader {
                     drop_guarded(&mut retired);
                     self.begin_unload(module, key);
                 }
+                Ok(LoaderRequest::Unloading { policy, period }) => {
+                    self.set_unloading(policy, period);
+                }
                 Ok(LoaderRequest::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {
                     drop_guarded(&mut retired);
@@ -195,7 +207,7 @@ impl Loader {
         }
         self.unloads.looked();
         for (module, key) in self.unloads.take_free() {
-            self.unload(&module, key);
+            self.unload(&module, key, look.heap);
         }
     }
 
@@ -211,6 +223,12 @@ impl Loader {
         self.modules = named.collect();
         // What the backend let go of may be gone.
         self.look_at_closed();
+    }
+
+    fn set_unloading(&mut self, policy: UnloadPolicy, period: Duration) {
+        self.unloads.set(policy, period);
+        // From this thread, which is the one that has blocks put aside.
+        zeroing::set_enabled(policy == UnloadPolicy::Proven);
     }
 
     fn look_outside(&mut self) {
@@ -512,11 +530,11 @@ impl Loader {
         if self.unloads.looks() {
             self.unloads.add(module, key);
         } else {
-            self.unload(&module, key);
+            self.unload(&module, key, false);
         }
     }
 
-    fn unload(&mut self, module: &str, key: VersionKey) {
+    fn unload(&mut self, module: &str, key: VersionKey, is_proven: bool) {
         debug_assert_eq!(
             call::count_certainly(key.id),
             0,
@@ -526,14 +544,14 @@ impl Loader {
             return;
         };
         self.memory.homes.remove(&key.id);
-        code.close();
-        if !self.look_whether_gone(module, key, code.as_ref()) {
+        code.close(is_proven);
+        if !self.look_whether_gone(module, key, code.as_mut()) {
             self.registry.set_closed(module, key, false);
             self.memory.closed.push((module.to_owned(), key, code));
         }
     }
 
-    fn look_whether_gone(&self, module: &str, key: VersionKey, code: &dyn CodeHandle) -> bool {
+    fn look_whether_gone(&self, module: &str, key: VersionKey, code: &mut dyn CodeHandle) -> bool {
         let gone = code.is_gone();
         if gone {
             self.registry.set_closed(module, key, true);
@@ -546,7 +564,8 @@ impl Loader {
     /// may have let go of it.
     fn look_at_closed(&mut self) {
         let mut closed = std::mem::take(&mut self.memory.closed);
-        closed.retain(|(module, key, code)| !self.look_whether_gone(module, *key, code.as_ref()));
+        closed
+            .retain_mut(|(module, key, code)| !self.look_whether_gone(module, *key, code.as_mut()));
         self.memory.closed = closed;
     }
 }
@@ -586,11 +605,11 @@ impl CodeHandle for Unsure {
         reasons
     }
 
-    fn close(&mut self) {
-        self.0.close();
+    fn close(&mut self, is_proven: bool) {
+        self.0.close(is_proven);
     }
 
-    fn is_gone(&self) -> bool {
+    fn is_gone(&mut self) -> bool {
         self.0.is_gone()
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct CodeLog {
     pub(crate) name: String,
     pub(crate) closed: AtomicBool,
     pub(crate) dropped: AtomicBool,
+    /// It was closed after a proof.
+    pub(crate) is_proven: AtomicBool,
     /// What its backend knows it by.
     pub(crate) number: u64,
     pub(crate) given_back: AtomicBool,
@@ -84,14 +86,15 @@ impl CodeHandle for FakeCode {
     fn pinned_by(&self) -> Vec<String> {
         self.0.pinned_by.lock().unwrap().clone()
     }
-    fn close(&mut self) {
+    fn close(&mut self, is_proven: bool) {
+        self.0.is_proven.store(is_proven, Ordering::SeqCst);
         assert!(
             !self.0.closed.swap(true, Ordering::SeqCst),
             "{} closed twice",
             self.0.name
         );
     }
-    fn is_gone(&self) -> bool {
+    fn is_gone(&mut self) -> bool {
         self.0.is_closed() && !self.0.held.load(Ordering::SeqCst)
     }
 }

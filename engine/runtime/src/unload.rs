@@ -78,6 +78,16 @@ impl Unloads {
         }
     }
 
+    /// Takes over what the configuration says. Whoever sent versions sends them again if another
+    /// policy decides.
+    pub(crate) fn set(&mut self, policy: UnloadPolicy, period: Duration) {
+        self.period = period;
+        if policy != self.policy {
+            self.policy = policy;
+            self.waiting.clear();
+        }
+    }
+
     /// Looks for one more version, soon.
     pub(crate) fn add(&mut self, module: String, key: VersionKey) {
         self.waiting.push((module, key));

@@ -154,6 +154,7 @@ impl Supervisor {
                 checkpoint_every_ms: policies.checkpoint_every_ms(),
                 checkpoints_kept: policies.checkpoints_kept,
                 drain: self.config.drain_policies(),
+                unload: policies.unload,
             });
         }
         if changes.has_other_settings {

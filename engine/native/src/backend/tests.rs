@@ -279,3 +279,67 @@ fn a_module_that_comes_back_gets_no_second_reloader_and_no_name_twice() {
     }
     assert_eq!(fs::read(first).unwrap(), b"one");
 }
+
+/// What the system says of the mapping at an address: its rights, and the file if it has one.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn mapping_at(address: usize) -> Option<(String, String)> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        let is_it = (number(start)?..number(end)?).contains(&address);
+        let rights = words.next()?.to_owned();
+        is_it.then(|| (rights, words.nth(3).unwrap_or_default().to_owned()))
+    })
+}
+
+/// Code of a library that this process has opened, from a copy of its own.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn some_code(dir: &Path) -> NativeCode {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut files = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5));
+    let known = files.find(|file| file.contains("libgcc_s")).unwrap();
+    let copy = dir.join("lib.so");
+    fs::copy(known, &copy).unwrap();
+    // SAFETY: a library that is open as it is.
+    let library = unsafe { Library::new(&copy) }.unwrap();
+    let image = Image::find(&copy).unwrap();
+    let footprint = Footprint::of(&fs::read(&copy).unwrap(), &image, &copy);
+    NativeCode {
+        library: Some(library),
+        image: Some(image),
+        known: Known::new(footprint),
+        aside: OnceLock::new(),
+        thread_locals: false,
+        copy,
+    }
+}
+
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+fn what_was_kept_for_code_goes_when_its_image_goes_and_not_before() {
+    for is_proven in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut code = some_code(dir.path());
+        // SAFETY: as above. As the reloader does, somebody else keeps it.
+        let other = unsafe { Library::new(&code.copy) }.unwrap();
+        code.put_aside(&mut || {});
+        let (image, aside) = (code.range().unwrap(), {
+            let aside = code.aside.get().unwrap();
+            aside.as_ref().unwrap().range()
+        });
+        let rights = |address: usize| mapping_at(address).map_or(String::new(), |found| found.0);
+        code.close(is_proven);
+        assert!(!code.is_gone(), "somebody else has it open");
+        assert_eq!(rights(aside.start), "rw-p");
+        drop(other);
+        assert!(code.is_gone());
+        let kept = mapping_at(image.start);
+        assert_eq!(kept, Some(("---p".to_owned(), String::new())));
+        let expected = if is_proven { "---p" } else { "rw-p" };
+        assert_eq!(rights(aside.start), expected, "{is_proven}");
+    }
+}

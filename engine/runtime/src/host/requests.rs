@@ -35,10 +35,16 @@ impl Host {
                 checkpoint_every_ms,
                 checkpoints_kept,
                 drain,
+                unload,
             } => {
                 self.overdue.set_policies(drain);
                 self.frame_rate = frame_rate.max(1);
                 let step = self.period();
+                self.drain.set_policy(unload);
+                let _ = self.loader.send(LoaderRequest::Unloading {
+                    policy: unload,
+                    period: step,
+                });
                 if let Some(mut time) = self.world.get_resource_mut::<Time>() {
                     time.set_step(step);
                 }

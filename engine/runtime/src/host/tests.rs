@@ -100,7 +100,6 @@ mod rebuilding;
 
 struct Options {
     max_frames: Option<u64>,
-    queue: usize,
     wait_for_modules: bool,
     rollback_within: Duration,
     drain: DrainPolicy,
@@ -111,7 +110,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_frames: None,
-            queue: 100_000,
             wait_for_modules: true,
             rollback_within: Duration::ZERO,
             drain: DrainPolicy::Wait,
@@ -132,7 +130,7 @@ struct Running {
 
 fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
     let (to, inbox) = bounded(1000);
-    let (outbox, from) = bounded(options.queue);
+    let (outbox, from) = unbounded();
     let (started, board) = bounded(1);
     let config = HostConfig {
         modules: vec![("game".to_owned(), 0)],
@@ -603,13 +601,11 @@ fn frames_wait_for_the_modules_and_end_at_the_limit() {
 fn a_supervisor_that_does_not_read_stops_no_frame_and_still_hears_the_end() {
     let fake = FakeBackend::new(&[]);
     let options = Options {
-        max_frames: Some(300),
-        queue: 1,
         wait_for_modules: false,
         ..Options::default()
     };
     let host = run(&fake, Path::new("no assets"), options);
-    for _ in 0..50 {
+    for _ in 0..2000 {
         host.send(ToHost::Call {
             id: 1,
             module: "x".into(),
@@ -617,23 +613,39 @@ fn a_supervisor_that_does_not_read_stops_no_frame_and_still_hears_the_end() {
             args: vec![],
         });
     }
-    wait_until("all frames", || host.board.frames.count() == 300);
-    assert!(
-        host.board.dropped.load(Ordering::Relaxed) > 0,
-        "pictures and counts can be lost"
-    );
-    // A host that dropped its last word like any other would be gone in a moment.
-    let start = Instant::now();
-    wait_until("a moment", || {
-        host.thread.is_finished() || start.elapsed() > Duration::from_millis(500)
-    });
-    let mut answers = 0;
-    host.wait_for("end", |message| {
-        answers += u32::from(matches!(message, FromHost::Called { .. }));
-        (message == FromHost::Finished).then_some(())
-    });
-    assert_eq!(answers, 50, "whoever asked is answered");
+    wait_until("a loss", || host.board.dropped.load(Ordering::Relaxed) > 0);
+    let frames = host.board.frames.count();
+    wait_until("frames", || host.board.frames.count() > frames + 10);
+    host.send(ToHost::Shutdown);
     host.thread.join().unwrap();
+    let messages: Vec<FromHost> = host.from.try_iter().map(|boxed| *boxed).collect();
+    let answers = messages
+        .iter()
+        .filter(|message| matches!(message, FromHost::Called { .. }));
+    assert_eq!(answers.count(), 2000, "whoever asked is answered");
+    assert_eq!(messages.last(), Some(&FromHost::Finished));
+}
+
+#[test]
+fn the_unload_policy_changes_while_the_game_runs() {
+    let (host, _) = start(&[("one", one), ("two", two)]);
+    let settings = |unload| ToHost::Settings {
+        frame_rate: 1000,
+        rollback_within_ms: 0,
+        every_panic_fails: false,
+        stalled_after_ms: 0,
+        checkpoint_every_ms: 0,
+        checkpoints_kept: 1,
+        drain: HashMap::new(),
+        unload,
+    };
+    host.load("one");
+    host.send(settings(UnloadPolicy::Never));
+    host.load("two");
+    host.wait_for_log("v1 pinned (the configuration keeps all versions)");
+    host.send(settings(UnloadPolicy::Known));
+    host.wait_for_log("v1 unloaded");
+    host.finish();
 }
 
 #[test]

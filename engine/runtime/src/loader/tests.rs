@@ -196,11 +196,24 @@ impl Rig {
         self.drain
             .look(&self.registry, &self.outbox, &self.to_loader, &witness);
         while let Ok(request) = self.requests.try_recv() {
-            let LoaderRequest::Unload(module, key) = request else {
-                panic!("another request")
-            };
-            self.loader.begin_unload(module, key);
+            match request {
+                LoaderRequest::Unload(module, key) => self.loader.begin_unload(module, key),
+                LoaderRequest::Unloading { policy, period } => {
+                    self.loader.set_unloading(policy, period);
+                }
+                _ => panic!("another request"),
+            }
         }
+    }
+
+    /// The configuration says something else.
+    fn set_policy(&mut self, policy: UnloadPolicy) {
+        self.drain.set_policy(policy);
+        let unloading = LoaderRequest::Unloading {
+            policy,
+            period: FRAME * 2,
+        };
+        self.to_loader.send(unloading).unwrap();
     }
 
     fn states(&self) -> Vec<VersionState> {
@@ -494,7 +507,7 @@ fn with_a_proof_versions_go_when_nothing_is_found_and_not_before() {
     rig.loader.set_modules(&[]);
     rig.loader.prove();
     assert_eq!(rig.states(), [Unloaded, Active]);
-    assert!(code.is_closed());
+    assert!(code.is_closed() && code.is_proven.load(Ordering::SeqCst));
     assert!(rig.loader.unloads.waiting.is_empty());
 }
 
@@ -626,6 +639,10 @@ fn a_check_goes_by_what_is_known_and_by_a_look() {
     *code.proof.lock().unwrap() = None;
     rig.loader.prove();
     assert_eq!(rig.states(), [Unloaded, Active]);
+    assert!(
+        !code.is_proven.load(Ordering::SeqCst),
+        "of the heap nothing is known"
+    );
 }
 
 #[test]
@@ -637,6 +654,35 @@ fn a_policy_can_keep_all_versions() {
     rig.keep_house();
     assert_eq!(rig.states(), [Pinned, Active]);
     assert_eq!(pins(&rig), ["the configuration keeps all versions"]);
+}
+
+#[test]
+fn another_policy_decides_on_the_versions_that_are_left() {
+    let (mut rig, code) = rig_with_proof();
+    *code.proof.lock().unwrap() = Some(Proof::Unknown("nobody knows".to_owned()));
+    rig.keep_house();
+    rig.loader.prove();
+    rig.keep_house();
+    let why = "it cannot be proven unused: nobody knows";
+    assert_eq!(pins(&rig), [why]);
+    rig.set_policy(UnloadPolicy::Never);
+    rig.keep_house();
+    assert_eq!(pins(&rig), ["the configuration keeps all versions"]);
+    assert!(rig.loader.unloads.waiting.is_empty());
+    // The same policy with another frame rate changes nothing for them.
+    rig.set_policy(UnloadPolicy::Proven);
+    (0..3).for_each(|_| rig.keep_house());
+    rig.set_policy(UnloadPolicy::Proven);
+    rig.keep_house();
+    assert_eq!(rig.loader.unloads.waiting.len(), 1);
+    rig.loader.prove();
+    assert_eq!(rig.fake.last_look().map(|look| look.pause), Some(FRAME * 2));
+    rig.keep_house();
+    assert_eq!(pins(&rig), [why], "told again");
+    rig.set_policy(UnloadPolicy::Known);
+    rig.keep_house();
+    assert_eq!(rig.states(), [Unloaded, Active]);
+    assert!(code.is_closed() && !code.is_proven.load(Ordering::SeqCst));
 }
 
 #[test]
