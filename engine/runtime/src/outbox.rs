@@ -1,11 +1,10 @@
-//! Where everything a host has to say goes: a channel with a bound that nobody waits for.
+//! Where everything a host has to say goes: a channel that nobody waits for.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use inspector_protocol::message::LogLevel;
 
 use crate::link::{FromHost, Reloaded};
@@ -13,15 +12,13 @@ use crate::telemetry::Board;
 
 /// Messages that may wait; when so many do, the game goes on.
 const QUEUE: usize = 1024;
-/// How long a host that ends waits for room for its last message.
-const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Where everything a host has to say goes. Cheap to clone; usable on any thread.
 #[derive(Clone)]
 pub struct Outbox {
     /// Boxed, because a channel keeps for a while what it has handed over. A bounded one keeps
-    /// it until all of its places have been used, so this should be unbounded; no more than
-    /// [`QUEUE`] messages are put in.
+    /// it until all of its places have been used, so this is unbounded; no more than [`QUEUE`]
+    /// messages are put in, but for the last ones.
     to: Sender<Box<FromHost>>,
     board: Arc<Board>,
     /// Answers that did not fit into the channel yet.
@@ -29,8 +26,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox into `to`.
+    /// An outbox into `to`, an unbounded channel.
     pub fn new(to: Sender<Box<FromHost>>, board: Arc<Board>) -> Self {
+        debug_assert_eq!(to.capacity(), None, "an outbox keeps to a bound of its own");
         Self {
             to,
             board,
@@ -69,22 +67,17 @@ impl Outbox {
         if self.to.len() >= QUEUE {
             return Err(message);
         }
-        match self.to.try_send(message) {
-            Err(TrySendError::Full(message)) => Err(message),
-            // Without a reader the host is about to end.
-            Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
-        }
+        // Without a reader the host is about to end.
+        let _ = self.to.send(message);
+        Ok(())
     }
 
-    /// Sends what is left and the last message. No frame waits for it any more, and
-    /// whoever reads relies on it: waits a moment for a slow reader.
+    /// Sends what is left and the last message, also where there is no room: whoever reads relies
+    /// on them, and nothing comes after them.
     pub(crate) fn finish(&self) {
-        let deadline = Instant::now() + LAST_WORD;
         let mut backlog = self.backlog.lock().unwrap_or_else(PoisonError::into_inner);
         for message in backlog.drain(..).chain([Box::new(FromHost::Finished)]) {
-            if self.to.send_deadline(message, deadline).is_err() {
-                return;
-            }
+            let _ = self.to.send(message);
         }
     }
 
@@ -119,5 +112,39 @@ impl Outbox {
     /// Reports how a reload ended.
     pub fn reloaded(&self, report: Reloaded) {
         self.deliver(FromHost::Reloaded(report));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_lost_unless_somebody_waits_for_it() {
+        let (to, from) = unbounded();
+        let board = Arc::new(Board::default());
+        let outbox = Outbox::new(to, board.clone());
+        for number in 0..QUEUE + 3 {
+            outbox.debug(number.to_string());
+        }
+        assert_eq!(board.dropped.load(Ordering::Relaxed), 3);
+        let called = |id| FromHost::Called {
+            id,
+            result: Ok("1".to_owned()),
+        };
+        (0..3).for_each(|id| outbox.deliver(called(id)));
+        assert_eq!(from.len(), QUEUE, "answers wait for room");
+        from.recv().unwrap();
+        outbox.flush();
+        assert_eq!(from.len(), QUEUE, "one of them had room");
+        outbox.finish();
+        let last: Vec<FromHost> = from
+            .try_iter()
+            .skip(QUEUE - 1)
+            .map(|boxed| *boxed)
+            .collect();
+        assert_eq!(last, [called(0), called(1), called(2), FromHost::Finished]);
     }
 }

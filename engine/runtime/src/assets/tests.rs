@@ -51,7 +51,7 @@ impl Rig {
         registry.add_module("game", "fake");
         let (requests, received) = unbounded();
         let (ready_sender, ready) = bounded(16);
-        let (to, from_host) = bounded(1);
+        let (to, from_host) = unbounded();
         let loader = AssetLoader {
             root: root.path().to_path_buf(),
             requests: received,
