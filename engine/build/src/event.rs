@@ -28,7 +28,8 @@ pub struct BuildTimings {
 /// For each module the order is `Detected`, `Started`, then exactly one of
 /// `Built`, `Unchanged`, `Failed` and `Cancelled`. A build at the start or on
 /// request has no `Detected`; one that needs no compiler has no `Started`.
-/// After `Cancelled` another build of the module follows.
+/// After `Cancelled` another build of the module follows. `Priming` and `Primed` come
+/// between builds, in pairs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum BuildEvent {
@@ -113,6 +114,19 @@ pub enum BuildEvent {
     Cancelled {
         /// Module.
         module: String,
+    },
+    /// Nothing else is to do, so cargo compiles a module once more, for its command: what it puts
+    /// into its folder is no news.
+    Priming {
+        /// Module.
+        module: String,
+    },
+    /// That has ended.
+    Primed {
+        /// Module.
+        module: String,
+        /// Hash of the library that cargo has put into its folder, if it got there.
+        hash: Option<u64>,
     },
     /// The engine is being built, because this file has changed.
     EngineStarted {

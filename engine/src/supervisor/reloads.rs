@@ -339,7 +339,8 @@ impl Supervisor {
             BuildEvent::Built { module, .. }
             | BuildEvent::Unchanged { module, .. }
             | BuildEvent::Failed { module, .. }
-            | BuildEvent::Cancelled { module } => Some(module.clone()),
+            | BuildEvent::Cancelled { module }
+            | BuildEvent::Primed { module, .. } => Some(module.clone()),
             _ => None,
         };
         self.take_build_event(event);
@@ -362,12 +363,9 @@ impl Supervisor {
                 let line = format!("Compiling {module} v{next}...");
                 self.log_about(LogLevel::Info, &module, line);
                 if how == BuildMethod::Cargo {
-                    if self.reloads.building.is_empty() {
-                        self.to_host(ToHost::Building(true));
-                    }
-                    self.reloads.building.insert(module.clone());
                     let line = format!("{module} is built by cargo");
                     self.log_about(LogLevel::Debug, &module, line);
+                    self.cargo_begins(module);
                 }
             }
             BuildEvent::Built {
@@ -428,6 +426,13 @@ impl Supervisor {
                 let line = format!("{module}: a later save replaces the running build");
                 self.log_about(LogLevel::Debug, &module, line);
             }
+            BuildEvent::Priming { module } => self.cargo_begins(module),
+            BuildEvent::Primed {
+                module,
+                hash: Some(hash),
+            } => {
+                self.to_host(ToHost::Leave { module, hash });
+            }
             BuildEvent::EngineStarted { .. }
             | BuildEvent::EngineBuilt
             | BuildEvent::EngineFailed { .. } => self.engine_event(event),
@@ -446,6 +451,14 @@ impl Supervisor {
             }
             _ => {}
         }
+    }
+
+    /// What cargo writes from here on is no build of others.
+    fn cargo_begins(&mut self, module: String) {
+        if self.reloads.building.is_empty() {
+            self.to_host(ToHost::Building(true));
+        }
+        self.reloads.building.insert(module);
     }
 
     /// Something new was built of a module.

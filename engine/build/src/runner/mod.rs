@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, select};
+use inspector_protocol::content_hash;
 use inspector_protocol::status::Problem;
 
 use self::capturing::Captures;
@@ -562,9 +563,20 @@ impl Runner {
             since: SystemTime::now(),
             started: Instant::now(),
         };
-        if self.run_cargo(&running).is_ok() {
+        let name = module.name.clone();
+        self.send(BuildEvent::Priming {
+            module: name.clone(),
+        });
+        let mut hash = None;
+        if let Ok((report, _)) = self.run_cargo(&running) {
             self.take_captures(false);
+            let module = &self.project.modules[index];
+            let result = report.for_module(module, &self.config.root);
+            if let ModuleReport::Artifact { path, .. } = result {
+                hash = fs::read(path).ok().map(|bytes| content_hash(&bytes));
+            }
         }
+        self.send(BuildEvent::Primed { module: name, hash });
         true
     }
 }

@@ -570,12 +570,29 @@ fn a_fresh_start_is_primed() {
     // Built by somebody else, without the wrapper, as `cargo run` does it.
     assert!(cargo(&scratch, &["build"]).success());
     let (session, _) = scratch.start_built();
-    let commands = scratch.path("target/liveloop/dev/commands/mini.json");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !commands.is_file() {
-        assert!(Instant::now() < deadline, "nothing captured");
-        std::thread::yield_now();
-    }
+    // It is said before, so that nobody takes what cargo makes for the build of others.
+    let next = || session.events.recv_timeout(Duration::from_mins(2)).unwrap();
+    let begun = next();
+    assert!(
+        matches!(&begun, BuildEvent::Priming { module } if module == "mini"),
+        "{begun:?}"
+    );
+    let ended = next();
+    let BuildEvent::Primed { module, hash } = &ended else {
+        panic!("{ended:?}")
+    };
+    let library = scratch.path(&format!(
+        "target/debug/{}mini{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    ));
+    let made = engine_build::content_hash(&fs::read(library).unwrap());
+    assert_eq!((module.as_str(), *hash), ("mini", Some(made)));
+    assert!(
+        scratch
+            .path("target/liveloop/dev/commands/mini.json")
+            .is_file()
+    );
     session.assert_quiet(&scratch);
     scratch.write("mini/src/rules.rs", &rules("mark-primed"));
     assert_eq!(

@@ -158,9 +158,10 @@ impl Scratch {
 }
 
 impl Session {
-    /// The next event.
+    /// The next event of a build, or of the watch.
     pub fn next(&self, deadline: Instant) -> BuildEvent {
         match self.events.recv_deadline(deadline) {
+            Ok(BuildEvent::Priming { .. } | BuildEvent::Primed { .. }) => self.next(deadline),
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => panic!("no event in time"),
             Err(RecvTimeoutError::Disconnected) => panic!("the builder ended"),
