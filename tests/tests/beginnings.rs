@@ -68,6 +68,8 @@ fn whatever_the_first_version_does_its_fix_starts_the_game() {
             let runs = status.engine.host == HostState::Running && status.problems.is_empty();
             runs.then(|| last.clone())
         });
+        let restart = engine.dump().engine.restart;
+        assert!(restart.is_none_or(|restart| restart.is_first), "{expected}");
         assert_eq!(
             fixed.outcome,
             ReloadOutcome::Applied,

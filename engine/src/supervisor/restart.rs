@@ -274,7 +274,8 @@ impl Supervisor {
             .started
             .elapsed()
             .saturating_sub(revival.died_at.elapsed());
-        let status = revival.status(resumed, uptime);
+        let is_first = !has_begun && resumed.is_none();
+        let status = revival.status(resumed, is_first, uptime);
         let RestartTimings {
             notice,
             start,
@@ -287,8 +288,8 @@ impl Supervisor {
                 "goes on from a checkpoint that was {:.1} s old",
                 checkpoint.age_ms as f64 / 1000.0
             ),
-            None if has_begun => "goes on from its beginning".to_owned(),
-            None => "begins".to_owned(),
+            None if is_first => "begins".to_owned(),
+            None => "goes on from its beginning".to_owned(),
         };
         self.restarts.status = Some(status);
         self.info(format!(
@@ -350,7 +351,7 @@ impl Restarts {
 }
 
 impl Revival {
-    fn status(self, resumed: Option<Resumed>, at: Duration) -> RestartStatus {
+    fn status(self, resumed: Option<Resumed>, is_first: bool, at: Duration) -> RestartStatus {
         let now = Instant::now();
         let ready_at = self.ready_at.unwrap_or(self.noticed_at);
         let loaded_at = self.loaded_at.unwrap_or(ready_at);
@@ -359,6 +360,7 @@ impl Revival {
         };
         RestartStatus {
             reason: self.reason,
+            is_first,
             at_ms: at.as_millis() as u64,
             checkpoint: resumed.map(|resumed| ResumedStatus {
                 frame: resumed.frame,
@@ -402,7 +404,7 @@ mod tests {
             frame: 600,
             saved_at_ms: 8_800,
         });
-        let status = revival.status(resumed, Duration::from_secs(3));
+        let status = revival.status(resumed, false, Duration::from_secs(3));
         let timings = status.timings_ms;
         assert_eq!(
             (timings.notice, timings.start, timings.load),

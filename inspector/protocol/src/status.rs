@@ -118,6 +118,8 @@ impl StallStatus {
 pub struct RestartStatus {
     /// What ended the host before, for people.
     pub reason: String,
+    /// Whether none of the hosts before had a frame: the game begins, and nothing was lost.
+    pub is_first: bool,
     /// When that was, on the clock of [`EngineStatus::uptime_ms`].
     pub at_ms: u64,
     /// What the game went on with; `None` if it began anew.

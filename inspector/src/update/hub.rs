@@ -85,7 +85,11 @@ fn tell_restart(state: &mut State, status: &Status) {
         ),
         None => "from its beginning".to_owned(),
     };
-    let text = format!("{}; the game goes on {from}", restart.reason);
+    let text = if restart.is_first {
+        format!("{}; the game begins", restart.reason)
+    } else {
+        format!("{}; the game goes on {from}", restart.reason)
+    };
     notice(state, text, true);
 }
 

@@ -368,15 +368,34 @@ fn a_restart_is_news_once() {
     state.notice = None;
     send(&mut state, Message::Hub(Event::Status(Box::new(other))));
     assert!(state.notice.is_none());
+    let drawn = drawn_header(&state);
+    assert!(drawn.contains("restarted 10s ago (-1.20s)"), "{drawn}");
+}
+
+fn drawn_header(state: &State) -> String {
     let mut header = ratatui::buffer::Buffer::empty(ratatui::layout::Rect::new(0, 0, 200, 1));
     let area = header.area;
-    crate::view::header::draw(&state, area, &mut header);
-    let drawn: String = header
-        .content
-        .iter()
-        .map(ratatui::buffer::Cell::symbol)
-        .collect();
-    assert!(drawn.contains("restarted 10s ago (-1.20s)"), "{drawn}");
+    crate::view::header::draw(state, area, &mut header);
+    let cells = header.content.iter();
+    cells.map(ratatui::buffer::Cell::symbol).collect()
+}
+
+#[test]
+fn a_game_that_begins_with_the_first_fix_was_not_restarted() {
+    let mut state = busy(200, 40);
+    let mut other = status();
+    other.engine.run_id = "another".into();
+    other.engine.restart = Some(RestartStatus {
+        reason: "a build came while no game ran".into(),
+        is_first: true,
+        at_ms: 590_000,
+        ..RestartStatus::default()
+    });
+    send(&mut state, Message::Hub(Event::Status(Box::new(other))));
+    let (text, _) = notice(&state);
+    assert_eq!(text, "a build came while no game ran; the game begins");
+    let drawn = drawn_header(&state);
+    assert!(!drawn.contains("restarted"), "{drawn}");
 }
 
 #[test]

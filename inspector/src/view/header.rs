@@ -122,7 +122,8 @@ fn first_line(state: &State, columns: usize, with_modules: bool) -> Vec<Part> {
             theme::WARNING,
         ));
     }
-    if let Some(restart) = &status.engine.restart {
+    let restart = status.engine.restart.as_ref();
+    if let Some(restart) = restart.filter(|restart| !restart.is_first) {
         let since = status.engine.uptime_ms.saturating_sub(restart.at_ms);
         let ago = text::age(since);
         let lost = match restart.checkpoint {
