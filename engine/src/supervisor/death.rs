@@ -11,6 +11,7 @@ use super::host_process::HostEnd;
 use super::hub::ClientId;
 use super::reloads::{Pending, place_in};
 use super::restart::Plan;
+use crate::crash::LastWords;
 use engine_runtime::link::Snapshot;
 use engine_runtime::part::Part;
 
@@ -36,6 +37,25 @@ enum Ran {
     Job(String),
     /// Something that has no name of its own.
     Part(Part),
+    /// A function whose name is not known.
+    Unnamed,
+}
+
+impl Ran {
+    /// What last words tell. `functions` are the names of the version's functions; `None` if the
+    /// host died before it could say them.
+    fn of(words: &LastWords, functions: Option<&[String]>) -> Self {
+        if let Some(part) = Part::numbered(words.function) {
+            return Self::Part(part);
+        }
+        let name = functions.and_then(|names| names.get(words.function as usize));
+        match name {
+            Some(name) => Self::Function(name.clone()),
+            None if functions.is_none() && words.job.is_empty() => Self::Unnamed,
+            // Jobs get their numbers while the game runs.
+            None => Self::Job(words.job.clone()),
+        }
+    }
 }
 
 impl Culprit {
@@ -54,6 +74,7 @@ impl Culprit {
             Ran::Function(function) => format!("{module} v{version}: `{function}`{seen}"),
             Ran::Job(job) => format!("{module} v{version}: job {job}"),
             Ran::Part(part) => format!("{module} v{version}: its {}", part.name()),
+            Ran::Unnamed => format!("{module} v{version}"),
         }
     }
 
@@ -76,6 +97,7 @@ impl Culprit {
             Ran::Job(job) => format!("in {module} v{version}, job {job}"),
             Ran::Part(Part::Setup) => format!("while {module} v{version} was set up"),
             Ran::Part(part) => format!("in {module} v{version}, its {}", part.name()),
+            Ran::Unnamed => format!("in {module} v{version}"),
         }
     }
 }
@@ -211,29 +233,20 @@ impl Supervisor {
             });
         }
         if let Some(words) = &end.last_words {
-            let part = Part::numbered(words.function);
-            if let Some((module, version, functions)) = self.names.get(&words.version) {
-                let function = || {
-                    let name = functions.get(words.function as usize);
-                    // Jobs get their numbers while the game runs.
-                    name.map_or_else(
-                        || Ran::Job(words.job.clone()),
-                        |name| Ran::Function(name.clone()),
-                    )
-                };
-                return Some(Culprit {
-                    module: module.clone(),
-                    version: *version,
-                    ran: part.map_or_else(function, Ran::Part),
-                    is_certain: true,
-                });
-            }
-            // A version that the host has not named yet is one that it was loading.
-            let module = self.reloads.loading()?.to_owned();
+            let known = self.names.get(&words.version);
+            let (module, version) = if let Some((module, version, _)) = known {
+                (module.clone(), *version)
+            } else {
+                // One that the host has not named yet is one that it was loading, or that has just
+                // got in.
+                let module = self.reloads.loading()?.to_owned();
+                (module.clone(), self.next_version(&module))
+            };
+            let functions = known.map(|(_, _, functions)| &functions[..]);
             return Some(Culprit {
-                version: self.next_version(&module),
                 module,
-                ran: Ran::Part(part.unwrap_or(Part::Setup)),
+                version,
+                ran: Ran::of(words, functions),
                 is_certain: true,
             });
         }
@@ -401,6 +414,10 @@ mod tests {
                 Some(culprit(Ran::Part(Part::OnLoad), true)),
                 "the host died of SIGABRT in weather v4, its on_load",
             ),
+            (
+                Some(culprit(Ran::Unnamed, true)),
+                "the host died of SIGABRT in weather v4",
+            ),
             (None, "the host died of SIGABRT"),
         ] {
             let problem = problem(&end, culprit.as_ref(), "fix it");
@@ -414,5 +431,26 @@ mod tests {
                 ("weather/src/lib.rs", 12, 5)
             );
         }
+    }
+
+    #[test]
+    fn a_version_whose_functions_are_not_named_yet_was_not_set_up_for_that() {
+        let names = ["weather::draw".to_owned()];
+        let setup = Part::Setup.of(1).function();
+        let check = |function: u32, job: &str, known: bool, expected: Ran| {
+            let words = LastWords {
+                version: 1,
+                function,
+                frame: 0,
+                job: job.to_owned(),
+            };
+            assert_eq!(Ran::of(&words, known.then_some(&names[..])), expected);
+        };
+        check(0, "", true, Ran::Function("weather::draw".to_owned()));
+        check(1, "`rain`", true, Ran::Job("`rain`".to_owned()));
+        check(setup, "", true, Ran::Part(Part::Setup));
+        check(setup, "", false, Ran::Part(Part::Setup));
+        check(1, "`rain`", false, Ran::Job("`rain`".to_owned()));
+        check(0, "", false, Ran::Unnamed);
     }
 }
