@@ -66,7 +66,7 @@ impl Reloads {
             return Some(Blame {
                 hash,
                 is_young: is_last && applied.has_replaced && age < young,
-                has_before: is_last && module.has_other_than(hash),
+                has_before: is_last && self.can_go_back(&culprit.module, hash),
             });
         }
         // It was being loaded, or had got in and nobody had heard of it yet.
@@ -77,8 +77,28 @@ impl Reloads {
             // What dies while it is set up has not got in at all.
             is_young: self.active.contains_key(&culprit.module)
                 && (culprit.is_set_up() || !young.is_zero()),
-            has_before: module.has_other_than(hash),
+            has_before: self.can_go_back(&culprit.module, hash),
         })
+    }
+
+    /// Whether there is something to go back to from some content: for the module, and for all
+    /// that got in with it, or were to.
+    fn can_go_back(&self, name: &str, hash: u64) -> bool {
+        let Some(module) = self.modules.get(name) else {
+            return false;
+        };
+        let Some(group) = self.group_of(name, hash) else {
+            return module.has_other_than(hash);
+        };
+        let has_before = |(other, module): (&String, &ModuleReloads)| {
+            let mut pending = self.pending.values();
+            let is_pending = pending.any(|of| of.module == *other && of.group == group);
+            match module.place_of_group(group) {
+                Some(place) => place > 0,
+                None => !is_pending || !module.applied.is_empty(),
+            }
+        };
+        module.has_other_than(hash) && self.modules.iter().all(has_before)
     }
 
     /// Keeps the builder, which removes old artifacts, from removing those that a new host may
@@ -236,6 +256,18 @@ impl ModuleReloads {
             .iter()
             .any(|applied| applied.built.hash != hash)
     }
+
+    /// Takes note that some content became active in another host. If it is what ran last, it is
+    /// still one with what it got in with. Returns what it was before.
+    fn runs_again(&mut self, mut now: Applied) -> Option<Applied> {
+        let is_it = |last: &mut Applied| last.built.hash == now.built.hash;
+        let before = self.applied.pop_if(is_it);
+        if let Some(before) = &before {
+            now.group = before.group;
+        }
+        self.applied.push(now);
+        before
+    }
 }
 
 impl Supervisor {
@@ -248,10 +280,7 @@ impl Supervisor {
     ) -> Option<Failed> {
         let (run, version) = (now.run, now.version);
         let module = self.reloads.module(&status.module);
-        let before = module
-            .applied
-            .pop_if(|last| last.built.hash == now.built.hash);
-        module.applied.push(now);
+        let before = module.runs_again(now);
         status.from = revived.from;
         let code = match before {
             Some(before) if before.run + 1 == run => {
@@ -279,5 +308,85 @@ impl Supervisor {
         let line = format!("Module '{}' rolled back: {}", status.module, status.message);
         self.log_about(LogLevel::Info, &status.module, line);
         revived.failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn built(hash: u64) -> Built {
+        Built {
+            artifact: format!("{hash}.so").into(),
+            hash,
+        }
+    }
+
+    /// What got in of a module: content, and the number of its group.
+    fn module(applied: &[(u64, u64)]) -> ModuleReloads {
+        let applied = applied.iter().map(|(hash, group)| Applied {
+            built: built(*hash),
+            run: 1,
+            version: *hash as u32,
+            since: Instant::now(),
+            has_replaced: true,
+            group: *group,
+        });
+        ModuleReloads {
+            applied: applied.collect(),
+            ..ModuleReloads::default()
+        }
+    }
+
+    #[test]
+    fn a_group_goes_back_as_a_whole_or_not_at_all() {
+        let check = |what: &str, modules: &[&[(u64, u64)]], expected: bool| {
+            let named = modules.iter().enumerate();
+            let reloads = Reloads {
+                modules: named
+                    .map(|(index, applied)| (index.to_string(), module(applied)))
+                    .collect(),
+                ..Reloads::default()
+            };
+            assert_eq!(reloads.can_go_back("0", 2), expected, "{what}");
+        };
+        check("nothing before", &[&[(2, 0)]], false);
+        check("alone", &[&[(1, 0), (2, 0)]], true);
+        check(
+            "alone beside a new one",
+            &[&[(1, 0), (2, 0)], &[(3, 0)]],
+            true,
+        );
+        check("together", &[&[(1, 0), (2, 7)], &[(3, 0), (4, 7)]], true);
+        check("with a new one", &[&[(1, 0), (2, 7)], &[(4, 7)]], false);
+        check("with others", &[&[(1, 0), (2, 7)], &[(4, 6)]], true);
+    }
+
+    #[test]
+    fn a_group_is_one_in_the_next_host_as_well() {
+        let mut ran = module(&[(1, 0), (2, 7)]);
+        let again = |hash| {
+            let mut other = module(&[(hash, 0)]).applied;
+            other.pop().unwrap()
+        };
+        assert_eq!(ran.runs_again(again(2)).map(|before| before.group), Some(7));
+        assert_eq!(ran.place_of_group(7), Some(1));
+        assert_eq!(ran.runs_again(again(3)), None);
+        assert_eq!((ran.applied.len(), ran.applied[2].group), (3, 0));
+    }
+
+    #[test]
+    fn a_group_that_is_on_its_way_goes_back_as_a_whole_as_well() {
+        let check = |partner: &[(u64, u64)], expected: bool| {
+            let mut reloads = Reloads::default();
+            reloads.modules.insert("0".to_owned(), module(&[(1, 0)]));
+            reloads.modules.insert("1".to_owned(), module(partner));
+            let group = [("0", 2), ("1", 4)];
+            let group = group.map(|(name, hash)| Pending::new(name, "file", built(hash)));
+            reloads.load(group.into());
+            assert_eq!(reloads.can_go_back("0", 2), expected);
+        };
+        check(&[(3, 0)], true);
+        check(&[], false);
     }
 }
