@@ -4,15 +4,14 @@
 //! one, places of observers that were removed, commands that were applied. What was in it is
 //! still there, and a look through all memory would take it for references.
 
-use std::ptr;
-
 use engine_api::bevy_ecs::archetype::Archetype;
 use engine_api::bevy_ecs::component::ComponentId;
-use engine_api::bevy_ecs::event::EventKey;
 use engine_api::bevy_ecs::observer::ObserverMap;
 use engine_api::bevy_ecs::ptr::Ptr;
 use engine_api::bevy_ecs::storage::Table;
 use engine_api::bevy_ecs::world::World;
+
+use crate::rebuild::for_observer_maps;
 
 /// Most bytes of unused rows that are overwritten at once, so that a frame is not late for it:
 /// about a millisecond. What is beyond keeps versions until it is used again.
@@ -110,32 +109,13 @@ unsafe fn overwrite_block(_block: *mut u8, _used: usize) {}
 /// Puts the observers that are left into new maps: the old ones, with the places of those that
 /// were removed, are freed.
 fn removed_observers(world: &mut World) {
-    for (component, _) in world.components().iter_registered() {
-        // SAFETY: nothing is triggered under this key, it is only looked up.
-        let event = unsafe { EventKey::new(component) };
-        let Some(observers) = world.observers().try_get_observers(event) else {
-            continue;
-        };
-        let of_components = observers.component_observers().values();
-        let maps = std::iter::once(observers.global_observers())
-            .chain(observers.entity_observers().values())
-            .chain(of_components.flat_map(|of_one| {
-                let of_entities = of_one.entity_component_observers().values();
-                std::iter::once(of_one.global_observers()).chain(of_entities)
-            }));
-        let maps: Vec<*const ObserverMap> = maps.map(ptr::from_ref).collect();
-        for map in maps {
-            // SAFETY: found in the world just now, which has not changed since. A copy of
-            // the memory as it is would have the same places, so it is made one by one.
-            let left: ObserverMap = unsafe { &*map }
-                .iter()
-                .map(|(of, run)| (*of, *run))
-                .collect();
-            // SAFETY: the caller has the world for itself, so nobody else refers to the map.
-            // bevy_ecs shows it for reading alone; what is written is the same map.
-            drop(unsafe { map.cast_mut().replace(left) });
-        }
-    }
+    let renew = |map: &mut ObserverMap| {
+        // A copy of the memory as it is would have the same places, so it is made one by one.
+        let left: ObserverMap = map.iter().map(|(of, run)| (*of, *run)).collect();
+        *map = left;
+    };
+    // SAFETY: the new map has the entries of the old one.
+    unsafe { for_observer_maps(world, renew) };
 }
 
 /// Fills the world's queue with a command that does nothing.

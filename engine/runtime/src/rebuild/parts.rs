@@ -6,8 +6,14 @@
 use std::mem::ManuallyDrop;
 use std::ptr;
 
+use bevy_platform::collections::HashMap;
 use engine_api::bevy_ecs::change_detection::Tick;
 use engine_api::bevy_ecs::entity::Entity;
+use engine_api::bevy_ecs::event::EventKey;
+use engine_api::bevy_ecs::lifecycle::{ADD, DESPAWN, DISCARD, INSERT, REMOVE};
+use engine_api::bevy_ecs::observer::{
+    CachedComponentObservers, CachedObservers, ObserverMap, Observers,
+};
 use engine_api::bevy_ecs::storage::Table;
 use engine_api::bevy_ecs::world::World;
 
@@ -28,6 +34,73 @@ pub(crate) unsafe fn part_mut<W, P>(whole: &mut W, part: impl FnOnce(&W) -> &P) 
     // SAFETY: a `P` was just seen at this offset inside of `whole`, and the pointer comes
     // from the exclusive borrow of all of it, which the result keeps.
     unsafe { &mut *ptr::from_mut(whole).byte_add(offset).cast::<P>() }
+}
+
+/// Events whose observers have a field of their own, and where those of all others are.
+const OWN_EVENTS: [EventKey; 5] = [ADD, INSERT, DISCARD, REMOVE, DESPAWN];
+type OtherEvents = HashMap<EventKey, CachedObservers>;
+const _: () = assert!(
+    size_of::<Observers>()
+        == OWN_EVENTS.len() * size_of::<CachedObservers>() + size_of::<OtherEvents>()
+);
+
+/// Runs `act` on each map of a world's observers.
+///
+/// # Safety
+/// `act` leaves the entries of the map as they are.
+pub(crate) unsafe fn for_observer_maps(world: &mut World, mut act: impl FnMut(&mut ObserverMap)) {
+    // SAFETY: only maps are written, and their entries stay by the caller's promise.
+    let observers = unsafe { part_mut(world, World::observers) };
+    for event in OWN_EVENTS {
+        let Some(cached) = observers.try_get_observers(event).map(ptr::from_ref) else {
+            continue;
+        };
+        // SAFETY: as above; the getter has just shown it.
+        let cached = unsafe { part_mut(observers, |_| &*cached) };
+        for_maps_of(cached, &mut act);
+    }
+    for cached in other_events(observers).values_mut() {
+        for_maps_of(cached, &mut act);
+    }
+}
+
+/// What lies in `observers` beside the observers of its own events: there is no getter.
+fn other_events(observers: &mut Observers) -> &mut OtherEvents {
+    let start = ptr::from_ref(observers).addr();
+    let mut own = OWN_EVENTS.map(|event| {
+        let cached = observers.try_get_observers(event).map(ptr::from_ref);
+        cached.map_or(0, |cached| cached.addr().wrapping_sub(start))
+    });
+    own.sort_unstable();
+    let size = size_of::<CachedObservers>();
+    let before = own.iter().enumerate();
+    let before = before.take_while(|(index, offset)| **offset == index * size);
+    let first = before.count();
+    let behind = first * size + size_of::<OtherEvents>();
+    let mut rest = own[first..].iter().enumerate();
+    let is_gap = rest.all(|(index, offset)| *offset == behind + index * size);
+    assert!(is_gap, "the other observers are not where they should be");
+    // SAFETY: all other fields lie before or behind these bytes, which are as many as this field
+    // takes. The pointer comes from the exclusive borrow of the whole, which the result keeps.
+    unsafe { &mut *ptr::from_mut(observers).byte_add(first * size).cast() }
+}
+
+fn for_maps_of(cached: &mut CachedObservers, act: &mut impl FnMut(&mut ObserverMap)) {
+    // SAFETY: only maps are written, whose entries stay, see `for_observer_maps`.
+    act(unsafe { part_mut(cached, CachedObservers::global_observers) });
+    // SAFETY: as above.
+    let of_entities = unsafe { part_mut(cached, CachedObservers::entity_observers) };
+    of_entities.values_mut().for_each(&mut *act);
+    // SAFETY: as above.
+    let of_components = unsafe { part_mut(cached, CachedObservers::component_observers) };
+    for of_one in of_components.values_mut() {
+        // SAFETY: as above.
+        act(unsafe { part_mut(of_one, CachedComponentObservers::global_observers) });
+        let of_entities = CachedComponentObservers::entity_component_observers;
+        // SAFETY: as above.
+        let of_entities = unsafe { part_mut(of_one, of_entities) };
+        of_entities.values_mut().for_each(&mut *act);
+    }
 }
 
 /// Turns the world's tick to `tick`, forwards or around. The compiler makes one addition
@@ -103,6 +176,33 @@ mod tests {
         }
         drop(world);
         assert_eq!(Arc::strong_count(&arc), 101);
+    }
+
+    #[test]
+    fn all_maps_of_observers_are_found() {
+        #[derive(Event)]
+        struct Ping;
+        #[derive(EntityEvent)]
+        struct Poke(Entity);
+
+        let mut world = World::new();
+        let target = world.spawn_empty().id();
+        let mut expected: Vec<Entity> = [
+            world.add_observer(|_: On<Ping>| {}).id(),
+            world.add_observer(|_: On<Add<Owner>>| {}).id(),
+            world.add_observer(|_: On<Remove<Owner>>| {}).id(),
+        ]
+        .into();
+        world.entity_mut(target).observe(|_: On<Poke>| {});
+        world.entity_mut(target).observe(|_: On<Insert<Owner>>| {});
+        let observed = world.get::<bevy_ecs::observer::ObservedBy>(target).unwrap();
+        expected.extend(observed.get());
+        let mut found = Vec::new();
+        // SAFETY: nothing is written.
+        unsafe { for_observer_maps(&mut world, |map| found.extend(map.keys().copied())) };
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
 
     #[test]
