@@ -21,6 +21,7 @@ use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
 
 use crate::crash;
+use crate::running::RunningEngine;
 
 /// First message on the pipe: what to run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,8 +127,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
             library: library.clone(),
         })
         .collect();
+    let mut prover = RunningEngine::kept(&setup.state)?;
+    prover.arg("__proof");
     let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing)
-        .with_prover(Prover::new(&["__proof"]));
+        .with_prover(Prover::new(prover));
     zeroing::set_enabled(setup.unload == UnloadPolicy::Proven);
     let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend)];
     let config = HostConfig {

@@ -44,6 +44,16 @@ impl RunningEngine {
         Self::keep_of(std::env::current_exe()?, &run.join(FOLDER))
     }
 
+    /// A command that starts the engine whose private copies are in the folder of a run: this
+    /// one, whatever lies where it was started from.
+    ///
+    /// # Errors
+    /// If this process has no path.
+    pub(crate) fn kept(run: &Path) -> io::Result<Command> {
+        let executable = std::env::current_exe()?;
+        Ok(command_in(&run.join(FOLDER), &executable))
+    }
+
     fn keep_of(executable: PathBuf, folder: &Path) -> io::Result<Self> {
         // One that was there before this process began belongs to the engine before.
         let _ = fs::remove_dir_all(folder);
@@ -89,10 +99,7 @@ impl RunningEngine {
         if !self.is_replaced() {
             return Command::new(&self.executable);
         }
-        let name = self.executable.file_name().unwrap_or(OsStr::new("engine"));
-        let mut command = Command::new(self.folder.join(name));
-        command.env(LIBRARY_PATH, with_folder(&self.folder));
-        command
+        command_in(&self.folder, &self.executable)
     }
 
     /// Whether the engine that lies there now can be started.
@@ -129,6 +136,14 @@ impl RunningEngine {
     pub(crate) fn forget(&self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Starts the private copy of an executable with that of its dylib.
+fn command_in(folder: &Path, executable: &Path) -> Command {
+    let name = executable.file_name().unwrap_or(OsStr::new("engine"));
+    let mut command = Command::new(folder.join(name));
+    command.env(LIBRARY_PATH, with_folder(folder));
+    command
 }
 
 /// The variable that says where shared libraries are looked for first.

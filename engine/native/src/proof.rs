@@ -20,7 +20,7 @@
 //!
 //! A thread cannot stop the others of its process safely (signals hang in threads of the C
 //! library), another process can, with ptrace(2). The helper is started by the host from the
-//! same executable, when it is first needed, and kept: it is a common child that does nothing
+//! same build, when it is first needed, and kept: it is a common child that does nothing
 //! but this, so it can allocate, fail and be killed without harm, its own memory is not part of
 //! what is searched, and if it dies the system lets the threads go on. The supervisor, who is
 //! the host's parent, would get the stops mixed up with the end of its child. A fork of the host

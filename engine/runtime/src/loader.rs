@@ -173,10 +173,15 @@ impl Loader {
             }
             // What these calls left on the stack is no reference to a version.
             wipe::stack();
-            if self.unloads.is_due() {
+            if self.may_look() {
                 self.prove();
             }
         }
+    }
+
+    /// Whether a look is due and nobody waits for something else: it takes its time.
+    fn may_look(&self) -> bool {
+        self.unloads.is_due() && self.requests.is_empty()
     }
 
     /// Unloads what nothing refers to; says of the rest what does.

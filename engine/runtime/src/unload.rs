@@ -1,5 +1,6 @@
 //! What has to be known of an old version before it is unloaded, and when it is looked for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,9 @@ impl UnloadPolicy {
 /// soon.
 const SOON: Duration = Duration::from_millis(50);
 /// Looks that find something all the time get rarer up to this.
-const RARELY: Duration = Duration::from_secs(4);
+const OFTEN: Duration = Duration::from_secs(4);
+/// And up to this while they find the same each time.
+const RARELY: Duration = Duration::from_secs(30);
 
 /// What was found of a version: module, version, and the answer.
 pub(crate) type Finding = (String, VersionKey, Proof);
@@ -55,6 +58,10 @@ pub(crate) struct Unloads {
     pub(crate) board: Arc<Board>,
     /// Time from one frame to the next.
     pub(crate) period: Duration,
+    /// What was found last, by the version's process-wide id.
+    last: HashMap<u32, Proof>,
+    /// Whether this look has found something else than the one before.
+    has_news: bool,
     next: Instant,
     pub(crate) interval: Duration,
 }
@@ -73,6 +80,8 @@ impl Unloads {
             findings,
             board,
             period,
+            last: HashMap::new(),
+            has_news: false,
             next: Instant::now(),
             interval: SOON,
         }
@@ -112,9 +121,12 @@ impl Unloads {
     /// Takes note of what was found of a version.
     pub(crate) fn found(&mut self, module: String, key: VersionKey, proof: Proof) {
         if proof == Proof::Free {
+            self.last.remove(&key.id);
             self.free.push((module, key));
             return;
         }
+        let before = self.last.insert(key.id, proof.clone());
+        self.has_news |= before.as_ref() != Some(&proof);
         // The frame thread is gone only when the host ends.
         let _ = self.findings.send((module.clone(), key, proof));
         self.waiting.push((module, key));
@@ -125,10 +137,15 @@ impl Unloads {
         std::mem::take(&mut self.free)
     }
 
-    /// After a look: the next one comes later each time.
+    /// After a look: the next one comes later each time, above all if there was nothing new.
     pub(crate) fn looked(&mut self) {
         self.next = Instant::now() + self.interval;
-        self.interval = (self.interval * 2).min(RARELY);
+        let most = if std::mem::take(&mut self.has_news) {
+            OFTEN
+        } else {
+            RARELY
+        };
+        self.interval = (self.interval * 2).min(most);
     }
 
     /// How long the game may stand still: what a frame leaves until the next one begins.

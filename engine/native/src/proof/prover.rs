@@ -99,30 +99,35 @@ mod platform {
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 
-    use inspector_protocol::wire;
+    use inspector_protocol::wire::{self, WireError};
 
     use super::{Answer, Found, Look, Question, Verdict};
     use crate::proof::footprint::Footprint;
 
-    /// How long a helper may take before it counts as hung.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    /// How long a helper may take before it counts as hung. What waits for it waits as long.
+    const PATIENCE: Duration = Duration::from_secs(2);
 
     /// Asks a helper whether anything refers to images. Blocks for as long as that takes.
     #[derive(Debug)]
     pub struct Prover {
-        /// Arguments that make this executable a helper.
-        arguments: Vec<String>,
+        /// Starts a helper.
+        command: Command,
         helper: Option<(Child, UnixStream)>,
     }
 
     impl Prover {
-        /// A prover whose helper is this executable, started with `arguments` when it is first
-        /// needed.
-        pub fn new(arguments: &[&str]) -> Self {
+        /// A prover whose helper is what `command` starts, when it is first needed and again
+        /// when it is gone: this executable in the very build that runs.
+        pub fn new(command: Command) -> Self {
             Self {
-                arguments: arguments.iter().map(ToString::to_string).collect(),
+                command,
                 helper: None,
             }
+        }
+
+        /// Process id of the helper, if there is one.
+        pub fn helper(&self) -> Option<u32> {
+            self.helper.as_ref().map(|(child, _)| child.id())
         }
 
         /// Looks for references to `images`.
@@ -136,7 +141,12 @@ mod platform {
             // Before and after: the helper cannot see them, and what is there both times was
             // there all the time.
             let before = handlers(images);
-            let answer = self.exchange(&question);
+            let mut answer = self.exchange(&question);
+            if answer.as_ref().is_err_and(is_gone) {
+                // Somebody has ended it.
+                self.stop();
+                answer = self.exchange(&question);
+            }
             let mut answer = answer.unwrap_or_else(|error| {
                 self.stop();
                 let why = format!("the helper of the proof failed ({error})");
@@ -159,33 +169,36 @@ mod platform {
             answer
         }
 
-        fn exchange(&mut self, question: &Question) -> io::Result<Answer> {
+        fn exchange(&mut self, question: &Question) -> Result<Answer, WireError> {
             if self.helper.is_none() {
-                self.helper = Some(self.start()?);
+                self.helper = Some(self.start().map_err(WireError::Io)?);
             }
             let Some((_, stream)) = &mut self.helper else {
-                return Err(io::ErrorKind::NotFound.into());
+                return Err(WireError::Closed);
             };
-            wire::write(stream, question).map_err(io::Error::other)?;
-            let answer: Answer = wire::read(stream).map_err(io::Error::other)?;
+            wire::write(stream, question)?;
+            let answer: Answer = wire::read(stream)?;
             if answer.verdicts.len() == question.images.len() {
                 Ok(answer)
             } else {
-                Err(io::Error::other("it answered another question"))
+                let other = io::Error::other("it answered another question");
+                Err(WireError::Io(other))
             }
         }
 
-        fn start(&self) -> io::Result<(Child, UnixStream)> {
+        fn start(&mut self) -> io::Result<(Child, UnixStream)> {
             let (ours, theirs) = UnixStream::pair()?;
             ours.set_read_timeout(Some(PATIENCE))?;
-            // Not by name: another build may lie there by now.
-            let child = Command::new("/proc/self/exe")
-                .args(&self.arguments)
+            ours.set_write_timeout(Some(PATIENCE))?;
+            let child = self
+                .command
                 .stdin(Stdio::from(OwnedFd::from(theirs)))
                 // It holds nothing of the host's open, which others watch for its end.
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()?;
+            // What it was started with is its end of the socket, which nobody else may hold.
+            self.command.stdin(Stdio::null());
             // Where processes may trace their children alone, this one may trace its parent.
             // SAFETY: names a process; touches no memory.
             unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::from(child.id())) };
@@ -197,6 +210,20 @@ mod platform {
                 let _ = child.kill();
                 let _ = child.wait();
             }
+        }
+    }
+
+    /// Whether the helper has ended, as opposed to one that says nothing.
+    fn is_gone(error: &WireError) -> bool {
+        match error {
+            WireError::Closed => true,
+            WireError::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            WireError::TooLong(_) | WireError::Malformed(_) => false,
         }
     }
 
@@ -253,6 +280,7 @@ mod platform {
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 mod platform {
+    use std::process::Command;
     use std::time::Duration;
 
     use super::{Answer, Look, Verdict};
@@ -264,8 +292,13 @@ mod platform {
 
     impl Prover {
         /// A prover that proves nothing.
-        pub fn new(_arguments: &[&str]) -> Self {
+        pub fn new(_command: Command) -> Self {
             Self
+        }
+
+        /// There is no helper.
+        pub fn helper(&self) -> Option<u32> {
+            None
         }
 
         /// Nothing is known of any image.

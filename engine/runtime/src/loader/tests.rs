@@ -702,6 +702,40 @@ fn looks_get_rarer_until_something_changes() {
 }
 
 #[test]
+fn looks_that_find_the_same_each_time_get_rare() {
+    let (mut rig, code) = rig_with_proof();
+    let find = |why: &str| *code.proof.lock().unwrap() = Some(Proof::Unknown(why.to_owned()));
+    find("nobody knows");
+    rig.keep_house();
+    let mut look = |times: usize| {
+        (0..times).for_each(|_| rig.loader.prove());
+        rig.loader.unloads.interval
+    };
+    let same = look(20);
+    assert_eq!(same, look(1));
+    find("nobody says");
+    let changed = look(1);
+    assert!(changed * 4 < same, "{changed:?} {same:?}");
+    assert!(look(1) > changed, "it is the same again");
+    assert_eq!(look(20), same);
+}
+
+#[test]
+fn no_look_begins_while_something_waits_for_the_loader() {
+    let (mut rig, code) = rig_with_proof();
+    *code.proof.lock().unwrap() = Some(Proof::Unknown("nobody knows".to_owned()));
+    rig.keep_house();
+    while !rig.loader.unloads.is_due() {
+        std::thread::yield_now();
+    }
+    assert!(rig.loader.may_look());
+    rig.to_loader.send(LoaderRequest::Building(true)).unwrap();
+    assert!(!rig.loader.may_look());
+    rig.requests.recv().unwrap();
+    assert!(rig.loader.may_look());
+}
+
+#[test]
 fn code_that_stays_mapped_after_closing_is_watched_until_it_is_gone() {
     let mut rig = rig();
     rig.load("one", false).unwrap();

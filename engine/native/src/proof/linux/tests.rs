@@ -2,6 +2,7 @@
 //! mapped, so that nothing refers to them but what a test makes.
 
 use std::hint::black_box;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,10 +22,16 @@ const LOOK: Look = Look {
 /// A process has one tracer.
 static TURN: Mutex<()> = Mutex::new(());
 
+fn this_program(arguments: &[&str]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(arguments);
+    command
+}
+
 fn prover() -> (Prover, MutexGuard<'static, ()>) {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let helper = ["--exact", "proof::linux::tests::helper", "--ignored"];
-    (Prover::new(&helper), turn)
+    (Prover::new(this_program(&helper)), turn)
 }
 
 /// What the other tests start as their helper.
@@ -364,10 +371,121 @@ fn a_pause_that_is_too_long_is_not_made() {
 
 #[test]
 fn a_helper_that_is_no_helper_proves_nothing() {
-    let mut prover = Prover::new(&["--exact", "there is no such test"]);
+    let mut prover = Prover::new(this_program(&["--exact", "there is no such test"]));
     let answer = prover.ask(&[image(7)], LOOK);
     let Verdict::Unknown(why) = &answer.verdicts[0] else {
         panic!("{answer:?}");
     };
     assert!(why.starts_with("the helper of the proof failed"), "{why}");
+}
+
+fn send(prover: &Prover, signal: i32) {
+    let helper = prover.helper().expect("it was asked before");
+    // SAFETY: a signal to a child that nobody has waited for.
+    assert_eq!(unsafe { libc::kill(helper as i32, signal) }, 0);
+}
+
+#[test]
+fn a_helper_that_was_killed_is_replaced_at_once() {
+    let (mut prover, _turn) = prover();
+    assert_eq!(ask(&mut prover, 11), Ok(vec![]));
+    let first = prover.helper();
+    send(&prover, libc::SIGKILL);
+    assert_eq!(ask(&mut prover, 11), Ok(vec![]));
+    assert_ne!(prover.helper(), first);
+}
+
+#[test]
+fn a_helper_that_says_nothing_proves_nothing_and_the_next_one_does() {
+    let (mut prover, _turn) = prover();
+    assert_eq!(ask(&mut prover, 12), Ok(vec![]));
+    send(&prover, libc::SIGSTOP);
+    // One that stops while it looks would leave this process stopped.
+    let helper = prover.helper().unwrap();
+    let is_stopped = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap();
+        status.contains("T (stopped)")
+    };
+    let threads = || std::fs::read_dir(format!("/proc/{helper}/task")).unwrap();
+    while !threads().all(|thread| is_stopped(thread.unwrap())) {
+        std::thread::yield_now();
+    }
+    let why = ask(&mut prover, 12).unwrap_err();
+    assert!(why.starts_with("the helper of the proof failed"), "{why}");
+    assert_eq!(prover.helper(), None, "it is gone");
+    assert_eq!(ask(&mut prover, 12), Ok(vec![]));
+}
+
+/// What `/proc` says of a thread of this process under a name.
+fn said(thread: i32, name: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/self/task/{thread}/status"));
+    let status = status.unwrap_or_default();
+    let mut lines = status.lines();
+    let said = lines.find_map(|line| line.strip_prefix(name));
+    said.unwrap_or_default().trim().to_owned()
+}
+
+/// Whether a thread of this process is traced.
+fn is_traced(thread: i32) -> bool {
+    said(thread, "TracerPid:") != "0"
+}
+
+/// A thread that waits for a child that has to begin another program stops for nobody.
+#[test]
+fn the_others_go_on_while_a_thread_does_not_stop() {
+    let (mut prover, _turn) = prover();
+    let mut ends = [0; 2];
+    // SAFETY: makes two descriptors.
+    assert_eq!(unsafe { libc::pipe(ends.as_mut_ptr()) }, 0);
+    let [read, write] = ends;
+    let (tell, told) = std::sync::mpsc::channel();
+    let stuck = std::thread::spawn(move || {
+        // SAFETY: asks for a number.
+        tell.send(unsafe { libc::gettid() }).unwrap();
+        let flags = libc::CLONE_VFORK | libc::SIGCHLD;
+        // SAFETY: a copy of this process, which waits for a byte and ends, without anything
+        // that a copy of one thread could miss.
+        unsafe {
+            let child = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
+            if child == 0 {
+                let mut byte = 0_u8;
+                libc::read(read, (&raw mut byte).cast(), 1);
+                libc::_exit(0);
+            }
+            let mut status = 0;
+            libc::waitpid(child as i32, &raw mut status, 0);
+        }
+    });
+    let stuck_id: i32 = told.recv().unwrap();
+    // It waits in a way that nothing interrupts.
+    while !said(stuck_id, "State:").starts_with('D') {
+        std::thread::yield_now();
+    }
+    // Threads are stopped in the order of their numbers, the first one first: when that goes on
+    // while this one is traced, the others were let go.
+    let first = std::process::id() as i32;
+    let has_answered = Arc::new(AtomicBool::new(false));
+    let is_over = has_answered.clone();
+    let watcher = std::thread::spawn(move || {
+        while (!is_traced(stuck_id) || is_traced(first)) && !is_over.load(Ordering::Acquire) {
+            std::thread::yield_now();
+        }
+        // SAFETY: one byte of a local, into a pipe that is open.
+        let written = unsafe { libc::write(write, [1_u8].as_ptr().cast(), 1) };
+        assert_eq!(written, 1);
+    });
+    let look = Look {
+        pause: Duration::from_millis(300),
+        ..LOOK
+    };
+    let answer = prover.ask(&[image(13)], look);
+    has_answered.store(true, Ordering::Release);
+    watcher.join().unwrap();
+    stuck.join().unwrap();
+    // SAFETY: nobody uses them any more.
+    unsafe { libc::close(read) };
+    // SAFETY: as above.
+    unsafe { libc::close(write) };
+    let why = "its threads did not stop in time".to_owned();
+    assert_eq!(answer.verdicts, [Verdict::Unknown(why)]);
 }

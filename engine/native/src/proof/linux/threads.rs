@@ -82,11 +82,13 @@ enum State {
     Asked,
     /// It stands still, and goes on with this signal if that is not 0.
     Still(i32),
-    Ended,
+    /// It has ended, or was let go.
+    Gone,
 }
 
-/// After so many seconds with stopped threads the system ends the helper, which lets them go.
-const WATCHDOG: u32 = 3;
+/// After so many seconds with stopped threads the system ends the helper, which lets them go. The
+/// host cannot: it stands still.
+const WATCHDOG: u32 = 1;
 
 impl Stopped {
     /// Stops all threads of a process, within `limit`.
@@ -124,7 +126,7 @@ impl Stopped {
             }
             let since = stopped.since;
             for traced in &mut stopped.traced {
-                while matches!(traced.state, State::Asked) {
+                while traced.is_asked() {
                     traced.look(libc::WNOHANG)?;
                     if since.elapsed() > limit {
                         return Err(io::ErrorKind::TimedOut.into());
@@ -134,7 +136,7 @@ impl Stopped {
             }
         }
         for Traced { id, state } in &stopped.traced {
-            if matches!(state, State::Ended) {
+            if matches!(state, State::Gone) {
                 continue;
             }
             let registers = general_registers(*id)?;
@@ -153,6 +155,17 @@ impl Stopped {
 }
 
 impl Traced {
+    fn is_asked(&self) -> bool {
+        matches!(self.state, State::Asked)
+    }
+
+    fn let_go(&mut self) {
+        if let State::Still(signal) = self.state {
+            let _ = request(libc::PTRACE_DETACH, self.id, signal as usize);
+            self.state = State::Gone;
+        }
+    }
+
     /// Looks whether it has stopped; waits for that unless `options` say otherwise.
     fn look(&mut self, options: i32) -> io::Result<()> {
         let mut status = 0;
@@ -163,7 +176,7 @@ impl Traced {
         }
         if waited == self.id {
             self.state = if !libc::WIFSTOPPED(status) {
-                State::Ended
+                State::Gone
             } else if status >> 16 == libc::PTRACE_EVENT_STOP {
                 State::Still(0)
             } else {
@@ -177,14 +190,17 @@ impl Traced {
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        for traced in &mut self.traced {
-            if matches!(traced.state, State::Asked) {
-                // Only what stands still can be let go.
-                let _ = traced.look(0);
+        self.traced.iter_mut().for_each(Traced::let_go);
+        // Only what stands still can be let go: the rest as soon as it does, while the others go
+        // on.
+        while let Some(traced) = self.traced.iter_mut().find(|traced| traced.is_asked()) {
+            if traced.look(libc::WNOHANG).is_err() {
+                traced.state = State::Gone;
             }
-            if let State::Still(signal) = traced.state {
-                let _ = request(libc::PTRACE_DETACH, traced.id, signal as usize);
-            }
+            traced.let_go();
+            // The next one may be sooner.
+            self.traced.rotate_left(1);
+            std::thread::yield_now();
         }
         // SAFETY: takes the timer back.
         unsafe { libc::alarm(0) };
