@@ -116,7 +116,9 @@ pub(crate) fn dead(mappings: &[Mapping], owners: &[Owner], threads: &[Thread]) -
 
 /// What lies below the end of a thread's stack.
 fn below(thread: &Thread, mappings: &[Mapping], owners: &[Owner]) -> Option<Range<u64>> {
-    let end = thread.stack?;
+    let Some(end) = thread.stack else {
+        return whole(thread, mappings, owners);
+    };
     let mapping = mappings.iter().find(|mapping| mapping.contains(end))?;
     // A thread that runs on another stack than the one that was made for it is no such case.
     let is_own = |owner: &&Owner| {
@@ -124,6 +126,18 @@ fn below(thread: &Thread, mappings: &[Mapping], owners: &[Owner]) -> Option<Rang
     };
     let is_stack = mapping.name == "[stack]" || owners.iter().any(|owner| is_own(&owner));
     is_stack.then(|| mapping.start..end.saturating_sub(RED_ZONE).max(mapping.start))
+}
+
+/// The stack of a thread that runs: nobody knows what of it is dead. So nothing of it counts before
+/// the thread stands still, and then it is known.
+fn whole(thread: &Thread, mappings: &[Mapping], owners: &[Owner]) -> Option<Range<u64>> {
+    let is_own = |owner: &&Owner| Some(owner.block) == thread.block;
+    if let Some(owner) = owners.iter().find(is_own) {
+        return Some(owner.start..owner.block);
+    }
+    let stack = || mappings.iter().find(|mapping| mapping.name == "[stack]");
+    let stack = stack().filter(|_| thread.name == "main")?;
+    Some(stack.start..stack.end)
 }
 
 /// Whether the numbers of threads are where they are looked for: that of one that lives and is
@@ -231,6 +245,22 @@ mod tests {
         assert!(!ended(&[thread(9, 0x7f00_0000_9000, LIVING)]));
         assert!(!ended(&[thread(7, 0x7f00_0003_8000, LIVING)]));
         assert!(!ended(&[]));
+    }
+
+    #[test]
+    fn stacks_of_threads_that_run_count_only_once_they_stand_still() {
+        let runs = |name: &str, block| Thread {
+            id: 7,
+            name: name.to_owned(),
+            block,
+            ..Thread::default()
+        };
+        let dead = |thread: Thread| dead(&parse_maps(MAPS), &both()[..1], &[thread]);
+        let own = 0x7f00_0000_1000..LIVING;
+        assert_eq!(dead(runs("worker", Some(LIVING))), [own]);
+        let main = 0x7ffd_0000_0000..0x7ffd_0001_0000;
+        assert_eq!(dead(runs("main", None)), [main]);
+        assert_eq!(dead(runs("worker", None)), []);
     }
 
     #[test]
