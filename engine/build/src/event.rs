@@ -125,8 +125,9 @@ pub enum BuildEvent {
     Primed {
         /// Module.
         module: String,
-        /// Hash of the library that cargo has put into its folder, if it got there.
-        hash: Option<u64>,
+        /// Modules whose libraries cargo has put into its folder meanwhile, with their hashes:
+        /// others were saved just then, perhaps, or it was ended when it had got there.
+        left: Vec<(String, u64)>,
     },
     /// The engine is being built, because this file has changed.
     EngineStarted {

@@ -427,11 +427,10 @@ impl Supervisor {
                 self.log_about(LogLevel::Debug, &module, line);
             }
             BuildEvent::Priming { module } => self.cargo_begins(module),
-            BuildEvent::Primed {
-                module,
-                hash: Some(hash),
-            } => {
-                self.to_host(ToHost::Leave { module, hash });
+            BuildEvent::Primed { left, .. } => {
+                for (module, hash) in left {
+                    self.to_host(ToHost::Leave { module, hash });
+                }
             }
             BuildEvent::EngineStarted { .. }
             | BuildEvent::EngineBuilt

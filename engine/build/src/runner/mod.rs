@@ -567,17 +567,34 @@ impl Runner {
         self.send(BuildEvent::Priming {
             module: name.clone(),
         });
-        let mut hash = None;
-        if let Ok((report, _)) = self.run_cargo(&running) {
+        let before = self.libraries(&profile_folder);
+        if self.run_cargo(&running).is_ok() {
             self.take_captures(false);
-            let module = &self.project.modules[index];
-            let result = report.for_module(module, &self.config.root);
-            if let ModuleReport::Artifact { path, .. } = result {
-                hash = fs::read(path).ok().map(|bytes| content_hash(&bytes));
-            }
         }
-        self.send(BuildEvent::Primed { module: name, hash });
+        let after = self.libraries(&profile_folder);
+        let changed = after
+            .into_iter()
+            .zip(before)
+            .filter(|(after, before)| after != before);
+        let left = changed.filter_map(|((module, library, _), _)| {
+            let bytes = fs::read(library).ok()?;
+            Some((module, content_hash(&bytes)))
+        });
+        let left = left.collect();
+        self.send(BuildEvent::Primed { module: name, left });
         true
+    }
+
+    /// The libraries of all modules in cargo's folder, each with the time it was written.
+    fn libraries(&self, folder: &Path) -> Vec<(String, PathBuf, Option<SystemTime>)> {
+        use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+        let modules = self.project.modules.iter();
+        let libraries = modules.map(|module| {
+            let library = folder.join(format!("{DLL_PREFIX}{}{DLL_SUFFIX}", module.crate_name));
+            let about = fs::metadata(&library).and_then(|about| about.modified());
+            (module.name.clone(), library, about.ok())
+        });
+        libraries.collect()
     }
 }
 
