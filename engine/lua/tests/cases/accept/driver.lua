@@ -1,0 +1,6 @@
+load_module()
+local accepting = load_module("accepting")
+local report = reload("m")
+expect(accepting.speed(), 2)
+expect(accepted, true)
+expect_no_line(report, "accepting")

@@ -1,0 +1,1 @@
+return { speed = 2, name = "dep", __reload = { untouched = "new" } }

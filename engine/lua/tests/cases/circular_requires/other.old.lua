@@ -1,0 +1,1 @@
+return { m = function() return require "m" end }

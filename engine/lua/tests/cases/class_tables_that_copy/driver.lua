@@ -1,0 +1,11 @@
+local M = load_module()
+local instance = M.new()
+local Base, Derived = M.Base, M.Derived
+reload()
+expect(M.Base, Base)
+expect(M.Derived, Derived)
+expect(Derived.__index, Derived)
+expect(Derived.super, Base)
+expect(instance.name(), "new derived")
+expect(instance.kind(), "new kind")
+expect(Base.name(), "new base")

@@ -1,0 +1,6 @@
+local M = load_module()
+local f = M.make()
+reload()
+local n, text = f()
+expect(n, 1)
+expect(text, "1")

@@ -1,0 +1,13 @@
+local M = load_module()
+M.to_code = 6
+local report = reload()
+expect(M.to_data, 7)
+expect(M.to_code(), 2)
+local cell, cell_function = M.get()
+expect(cell(), "cell")
+expect(cell_function, 3)
+expect(seen_module, M)
+expect(seen_number, 6)
+expect(seen_function(), 1)
+expect_line(report, "applied m.to_code: it was 6 and is a function now")
+expect_line(report, "applied m.to_data: a function became data")

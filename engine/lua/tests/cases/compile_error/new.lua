@@ -1,0 +1,3 @@
+return {
+    f = function( return "new" end
+}

@@ -1,0 +1,1 @@
+return { speed = 2, __reload = { untouched = "new" } }

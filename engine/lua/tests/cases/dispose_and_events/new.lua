@@ -1,0 +1,4 @@
+local hot = require "hot"
+local M = {}
+function M.left() return hot.data.left end
+return M

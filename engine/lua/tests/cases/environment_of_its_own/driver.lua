@@ -1,0 +1,8 @@
+local M = load_module()
+M.step()
+reload()
+local name, count = M.step()
+expect(name, "new")
+expect(count, 2)
+expect(M.count, 2)
+expect(rawget(_G, "count"), nil)

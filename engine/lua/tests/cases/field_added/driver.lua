@@ -1,0 +1,15 @@
+local M = load_module()
+local sub = M.sub
+M.cleared = nil
+local report = reload()
+expect(M.cleared, nil)
+expect(M.no, false)
+expect(M.added, false)
+expect(M.text, "new")
+expect(M.sub, sub)
+expect(sub.b.c, 3)
+expect(M.fresh(), M)
+expect_line(report, "added m.added")
+expect_line(report, "added m.sub.b")
+expect_line(report, "added m.fresh")
+expect_line(report, "kept m.cleared: it was cleared at run time")

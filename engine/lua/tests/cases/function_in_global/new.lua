@@ -1,0 +1,3 @@
+function spawn() return "new" end
+count = 2
+added = 3

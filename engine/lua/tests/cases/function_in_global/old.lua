@@ -1,0 +1,2 @@
+function spawn() return "old" end
+count = 1

@@ -1,0 +1,6 @@
+load_module()
+hurt()
+reload()
+expect(got, "from the old")
+expect(hurt(), 1)
+expect(__on_unload__, nil)

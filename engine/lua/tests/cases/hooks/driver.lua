@@ -1,0 +1,8 @@
+local M = load_module()
+expect(M.first, true)
+M.set(42)
+reload()
+expect(M.got, "secret 42")
+expect(M.runs, 1)
+expect(M.fixed, true, "hooks see the kept table")
+expect(hooks_order, "load hotfix")

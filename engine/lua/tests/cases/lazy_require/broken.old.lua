@@ -1,0 +1,2 @@
+late_global = 2
+error("broken")

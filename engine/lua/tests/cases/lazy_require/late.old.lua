@@ -1,0 +1,2 @@
+late_global = 1
+return { name = "late" }

@@ -1,0 +1,1 @@
+return { late = function() return require "late" end }

@@ -1,0 +1,4 @@
+local M = load_module()
+reload()
+expect(M.step(), "new")
+expect(M.held[1](), "new")

@@ -1,0 +1,8 @@
+local M = load_module()
+M.hit() M.hit()
+M.lives(1)
+local report = reload()
+expect(M.hit(), 1)
+expect(M.lives(), 1)
+expect_line(report, "lost local hits: it was 2")
+expect_no_line(report, "lost local lives")

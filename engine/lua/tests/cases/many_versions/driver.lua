@@ -1,0 +1,15 @@
+local M = load_module()
+local one = M.make()
+one()
+reload()
+-- Other parameters: not the same function.
+expect((one()), "v1")
+local two = M.make()
+two()
+reload()
+expect((one()), "v1")
+expect((two()), "v3")
+expect(select(2, two()), 3)
+expect(draining(), "m 1: function at line 2")
+one = nil
+expect(draining(), "")

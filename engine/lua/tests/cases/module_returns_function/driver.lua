@@ -1,0 +1,7 @@
+local f = load_module()
+f()
+reload()
+local name, calls = f()
+expect(name, "new")
+expect(calls, 2)
+expect(require "m", f)

@@ -1,0 +1,3 @@
+expect(load_module(), 5)
+reload()
+expect(require "m", 6)

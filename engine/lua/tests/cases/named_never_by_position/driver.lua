@@ -1,0 +1,5 @@
+local M = load_module()
+local first, second = M.make()
+reload()
+expect(first(), "new first")
+expect(second(), "new second")

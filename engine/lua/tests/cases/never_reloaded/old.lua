@@ -1,0 +1,1 @@
+return { __reload = "never", f = function() return "old" end }

@@ -1,0 +1,8 @@
+local M = load_module()
+M.add() M.add()
+reload()
+expect(M.get(), 2)
+expect(M.add(), 3)
+M.reset()
+expect(M.add(), 1)
+expect(M.get(), 1)

@@ -1,0 +1,3 @@
+local M = {}
+function M.name() return "helper" end
+return M

@@ -1,0 +1,3 @@
+local M = {}
+function M.run() coroutine.yield("old") return "old end" end
+return M

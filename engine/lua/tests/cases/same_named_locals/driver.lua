@@ -1,0 +1,6 @@
+local M = load_module()
+M.first_add() M.second_add()
+reload()
+M.first_add() M.second_add()
+expect(select(2, M.first()), 3)
+expect(select(2, M.second()), 12)

@@ -1,0 +1,12 @@
+local M = load_module()
+M.touched = 2
+M.b("run time")
+local report = reload()
+expect(M.untouched, "one")
+expect(M.touched, 2)
+expect(M.bool.on, true)
+expect(M.a()[1], 1)
+expect(M.b(), "run time")
+expect_line(report, 'kept m.touched: it is 2, the source says "one"')
+expect_line(report, "applied m.untouched: it was 1")
+expect_line(report, "kept local b")

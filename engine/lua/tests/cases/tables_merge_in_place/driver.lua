@@ -1,0 +1,23 @@
+local M = load_module()
+local a, ring, second, list, sub, map = M.a, M.ring, M.ring.next, M.list, M.map.sub, M.map
+a.hp = 77
+list[4] = 4
+local report = reload()
+expect(M.self, M)
+expect(M.a, a)
+expect(M.b, a)
+expect(a.hp, 77)
+expect(a.mp, 5)
+expect(M.ring, ring)
+expect(ring.next, second)
+expect(second.next, ring)
+expect(ring.extra, 1)
+expect(second.extra, 2)
+expect(M.list, list)
+expect(#list, 4)
+expect(list[1], 1)
+expect(M.map.sub, sub)
+expect(sub.w, 3)
+expect(M.alias, map, "an added reference to a kept table")
+expect(M.wrapped.inside[1], map, "one inside an added table")
+expect_line(report, "kept m.list: arrays are data")

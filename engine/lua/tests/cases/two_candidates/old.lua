@@ -1,0 +1,5 @@
+local M = {}
+do local n = 1 M[1] = function() n = n + 1 return n end end
+do local n = 10 M[2] = function() n = n + 1 return n end end
+do local n = 100 function M.named() n = n + 1 return n end end
+return M

@@ -1,0 +1,6 @@
+local M = load_module()
+local a, b = M.make()
+a() b()
+reload()
+expect(a(), "new a3")
+expect(b(), "new b4")

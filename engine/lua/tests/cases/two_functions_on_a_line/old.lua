@@ -1,0 +1,3 @@
+local M = {}
+function M.make() local n = 0 return function() n = n + 1 return "old a" .. n end, function(x) n = n + 1 return "old b" .. n end end
+return M

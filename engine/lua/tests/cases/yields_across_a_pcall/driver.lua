@@ -1,0 +1,11 @@
+local M = load_module()
+local co = coroutine.create(M.run)
+-- An argument in a vararg, and one that is a parameter.
+local packed = coroutine.create(function(...) coroutine.yield() local f = ... return f() end)
+coroutine.resume(packed, M.handler)
+expect(select(2, coroutine.resume(co, M.handler)), "old yield")
+reload()
+local _, result, handled = coroutine.resume(co)
+expect(result, "old inner")
+expect(handled, "new handler")
+expect(select(2, coroutine.resume(packed)), "new handler")
