@@ -2,6 +2,7 @@
 //! that what is measured is the engine alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded, unbounded};
@@ -63,8 +64,9 @@ impl LinkedBackend {
             code: Box::<Linked>::default(),
             hash: self.loads,
             label: "0.1.0".to_owned(),
-            build: self.build,
+            build: Arc::new(self.build),
             sources: Sources::NONE,
+            entrance: None,
         }
     }
 }
@@ -118,7 +120,8 @@ pub fn prepare(registry: &Registry, module: &str, build: Build) -> Option<Prepar
         key,
         description,
         kept,
-        build,
+        build: Arc::new(build),
+        entrance: None,
     })
 }
 

@@ -170,9 +170,9 @@ fn prepare(arguments: &RunArguments) -> miette::Result<(PathBuf, Project, Config
     let file = project::find_config(arguments.config.as_deref())?;
     let mut config = Config::read(&file, arguments.profile.as_deref()).map_err(|error| *error)?;
     let project = Project::around(&file)?;
-    let packages = Packages::of(&project.root);
+    let packages = Packages::of(&project.root, &project.assets);
     config
-        .find_packages(&file, |folder| packages.package_in(folder))
+        .find_packages(&file, |module| packages.package_of(module))
         .map_err(|error| *error)?;
     Ok((file, project, config))
 }

@@ -7,6 +7,8 @@
 //!     modules: [
 //!         // `path` is the crate's folder, from the project's root.
 //!         (name: "game_logic", kind: native, path: "game_logic"),
+//!         // Or a Lua source below this folder.
+//!         (name: "enemies", kind: lua, path: "assets/scripts/enemies.lua"),
 //!     ],
 //!     // What the engine does by itself; seconds, 0 for never.
 //!     policies: (
@@ -255,17 +257,18 @@ fn module_name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::E
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleConfig {
-    /// Its name, and that of the function marked `#[module]`.
+    /// Its name; of a native one also that of the function marked `#[module]`.
     #[serde(deserialize_with = "module_name")]
     pub(crate) name: String,
     /// What it is made of.
     pub(crate) kind: ModuleKind,
-    /// Where its source is, from the project's root.
+    /// Where its source is, from the project's root: a crate's folder, or a Lua file below the
+    /// assets.
     pub(crate) path: PathBuf,
     /// What becomes of the calls of its versions that drain, if not what the policies say.
     #[serde(default)]
     drain: Option<Drain>,
-    /// The package there, found by [`Config::find_packages`].
+    /// The package there, found by [`Config::find_packages`]; empty for kinds without.
     #[serde(skip)]
     pub(crate) package: String,
 }
@@ -283,6 +286,18 @@ impl ModuleConfig {
 pub(crate) enum ModuleKind {
     /// A Rust crate, built as a dylib.
     Native,
+    /// A Lua source, and those that it requires.
+    Lua,
+}
+
+impl ModuleKind {
+    /// What its backend is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Lua => engine_lua::backend::KIND,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -383,29 +398,29 @@ impl Config {
             .collect()
     }
 
-    /// Finds the package of each module.
+    /// Finds the source of each module, and the package of those that are crates.
     ///
     /// # Errors
     /// The first path that holds none, with its place in `file`.
     pub(crate) fn find_packages(
         &mut self,
         file: &Path,
-        package_in: impl Fn(&Path) -> Result<String, NoPackage>,
+        package_of: impl Fn(&ModuleConfig) -> Result<String, NoPackage>,
     ) -> Result<(), Box<ConfigError>> {
-        let first = self.take_missing(file, package_in).into_iter().next();
+        let first = self.take_missing(file, package_of).into_iter().next();
         first.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Finds the package of each module. Takes those out that have none, and says why.
+    /// As [`Config::find_packages`]. Takes modules out that have no source, and says why.
     pub(crate) fn take_missing(
         &mut self,
         file: &Path,
-        package_in: impl Fn(&Path) -> Result<String, NoPackage>,
+        package_of: impl Fn(&ModuleConfig) -> Result<String, NoPackage>,
     ) -> Vec<(ModuleConfig, Box<ConfigError>)> {
         let mut missing = Vec::new();
         let modules = std::mem::take(&mut self.modules);
         for mut module in modules {
-            match package_in(&module.path) {
+            match package_of(&module) {
                 Ok(package) => {
                     module.package = package;
                     self.modules.push(module);
@@ -653,7 +668,8 @@ mod tests {
             .unwrap();
         assert_eq!(config.modules[0].library(), "game_logic");
         let error = config
-            .find_packages(Path::new("engine.ron"), |folder| {
+            .find_packages(Path::new("engine.ron"), |module| {
+                let folder = module.path.as_path();
                 Err(NoPackage {
                     message: format!("nothing in {}", folder.display()),
                     help: "look again",

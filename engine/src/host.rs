@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 use engine_api::zeroing;
+use engine_lua::Limits;
+use engine_lua::backend::LuaBackend;
 use engine_native::proof::prover::Prover;
 use engine_native::{NativeBackend, NativeModule};
 use engine_runtime::backend::Backend;
 use engine_runtime::host::{CheckpointConfig, DrainPolicy, Host, HostConfig, ResumeFrom};
-use engine_runtime::link::{FromHost, ToHost};
+use engine_runtime::link::{FromHost, ModuleSpec, ToHost};
 use engine_runtime::unload::UnloadPolicy;
 use inspector_protocol::wire;
 use serde::{Deserialize, Serialize};
@@ -26,8 +28,8 @@ use crate::running::RunningEngine;
 /// First message on the pipe: what to run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct HostSetup {
-    /// Modules: name and library.
-    pub(crate) modules: Vec<(String, String)>,
+    /// Modules, in the order they run.
+    pub(crate) modules: Vec<ModuleSpec>,
     /// Folder that cargo puts the libraries into.
     pub(crate) libraries: PathBuf,
     /// Folder of the assets.
@@ -122,9 +124,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let native = setup
         .modules
         .iter()
-        .map(|(name, library)| NativeModule {
-            name: name.clone(),
-            library: library.clone(),
+        .filter(|module| !module.library.is_empty())
+        .map(|module| NativeModule {
+            name: module.name.clone(),
+            library: module.library.clone(),
         })
         .collect();
     let mut prover = RunningEngine::kept(&setup.state)?;
@@ -132,13 +135,10 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let backend = NativeBackend::new(&setup.libraries, native, setup.load_existing)
         .with_prover(Prover::new(prover));
     zeroing::set_enabled(setup.unload == UnloadPolicy::Proven);
-    let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend)];
+    let lua = LuaBackend::new(Limits::default());
+    let backends: Vec<Box<dyn Backend>> = vec![Box::new(backend), Box::new(lua)];
     let config = HostConfig {
-        modules: setup
-            .modules
-            .into_iter()
-            .map(|(name, _)| (name, 0))
-            .collect(),
+        modules: with_backends(setup.modules, &backends),
         backends,
         assets: setup.assets,
         frame_rate: setup.frame_rate,
@@ -160,6 +160,16 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     Host::start(config, received, outbox)?.run();
     let _ = writer.join();
     Ok(())
+}
+
+/// Modules with the index of the backend for their kind.
+fn with_backends(modules: Vec<ModuleSpec>, backends: &[Box<dyn Backend>]) -> Vec<(String, usize)> {
+    let with_backend = modules.into_iter().filter_map(|module| {
+        let mut backends = backends.iter();
+        let backend = backends.position(|backend| backend.kind() == module.kind)?;
+        Some((module.name, backend))
+    });
+    with_backend.collect()
 }
 
 fn receive(from: &mut impl Read, inbox: &Sender<ToHost>) {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::config::{ModuleConfig, ModuleKind};
 use miette::{IntoDiagnostic as _, Result, WrapErr as _, miette};
 
 /// The configuration's place within a project.
@@ -106,13 +107,14 @@ impl Project {
 /// The packages of the workspace, by folder.
 pub(crate) struct Packages {
     root: PathBuf,
+    assets: PathBuf,
     /// `None` if cargo cannot tell: a shipped game has no manifests.
     known: Option<Vec<(PathBuf, String)>>,
 }
 
 impl Packages {
     /// Asks cargo, once.
-    pub(crate) fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path, assets: &Path) -> Self {
         let metadata = cargo_metadata::MetadataCommand::new()
             .manifest_path(root.join("Cargo.toml"))
             .no_deps()
@@ -130,7 +132,40 @@ impl Packages {
         });
         Self {
             root: root.to_path_buf(),
+            assets: assets.to_path_buf(),
             known,
+        }
+    }
+
+    /// The package of a module; empty for kinds without.
+    ///
+    /// # Errors
+    /// Why there is no such source, and what to do.
+    pub(crate) fn package_of(&self, module: &ModuleConfig) -> Result<String, NoPackage> {
+        match module.kind {
+            ModuleKind::Native => self.package_in(&module.path),
+            ModuleKind::Lua => self.find_script(&module.path).map(|()| String::new()),
+        }
+    }
+
+    /// Whether there is a script that is watched.
+    fn find_script(&self, file: &Path) -> Result<(), NoPackage> {
+        let shown = file.display();
+        let help = "`path` is a `.lua` file below the assets, from the project's root";
+        let found = self.root.join(file).canonicalize();
+        match found.ok().filter(|found| found.is_file()) {
+            None => Err(NoPackage {
+                message: format!("there is no file `{shown}` in {}", self.root.display()),
+                help,
+            }),
+            Some(found) if !found.starts_with(&self.assets) => Err(NoPackage {
+                message: format!(
+                    "`{shown}` does not lie below {}, where changes are noticed",
+                    self.assets.display()
+                ),
+                help,
+            }),
+            Some(_) => Ok(()),
         }
     }
 

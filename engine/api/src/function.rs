@@ -34,6 +34,9 @@ pub enum CallError {
         #[source]
         source: ValueError,
     },
+    /// The function said that it failed, and why.
+    #[error("{0}")]
+    Failed(String),
     /// The function panicked.
     #[error("panicked: {0}")]
     Panicked(String),

@@ -79,6 +79,9 @@ pub struct StateType {
     pub end_frame: Option<fn(&mut World)>,
     /// How values are read and made; `None` for events, which are not kept.
     pub values: Option<ValueFunctions>,
+    /// Makes a message from a reflected one (`FromReflect`) and sends it. `false` if
+    /// something of it is missing, or there is no queue. `None` for what is no message.
+    pub send: Option<fn(&mut World, &dyn PartialReflect) -> bool>,
 }
 
 /// What the engine can do with values of a type it does not know, through the code of
@@ -156,6 +159,7 @@ impl StateType {
             reflect: Some(TypeRegistry::register::<T>),
             end_frame: None,
             values: Some(ValueFunctions::of::<T>()),
+            send: None,
         }
     }
 
@@ -192,6 +196,7 @@ impl StateType {
             reflect: None,
             end_frame: None,
             values: None,
+            send: None,
         }
     }
 
@@ -218,6 +223,13 @@ impl StateType {
                 if let Some(mut messages) = world.get_resource_mut::<Messages<T>>() {
                     forget_old(&mut messages);
                 }
+            }),
+            send: Some(|world, message| {
+                let message = T::from_reflect(message);
+                let queue = world.get_resource_mut::<Messages<T>>();
+                let sent = message.zip(queue);
+                sent.map(|(message, mut queue)| queue.write(message))
+                    .is_some()
             }),
             ..queue
         }

@@ -131,6 +131,16 @@ impl SystemConfigs {
         self.0
     }
 
+    /// Gives every system another name than that of its function, for those that are made for
+    /// code of other languages.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        for config in &mut self.0 {
+            name.clone_into(&mut config.name);
+        }
+        self
+    }
+
     /// Makes every system run on `trigger` only.
     #[must_use]
     pub(crate) fn triggered(mut self, trigger: Trigger) -> Self {

@@ -85,6 +85,8 @@ pub(crate) struct Loader {
     pub(crate) running: Option<Running>,
     /// Whether a transaction is going on.
     is_busy: bool,
+    /// The module whose hooks of a transaction run.
+    hooked: Option<String>,
 }
 
 /// The only transaction that is going on, until dropped.
@@ -103,6 +105,36 @@ impl Drop for Only {
     fn drop(&mut self) {
         let _ = loader(&self.lua, |loader| loader.is_busy = false);
     }
+}
+
+/// A module's hooks run, until dropped.
+pub(crate) struct Hooked {
+    lua: Lua,
+}
+
+impl Hooked {
+    pub(crate) fn begin(lua: &Lua, module: &str) -> mlua::Result<Self> {
+        loader(lua, |loader| loader.hooked = Some(module.to_owned()))?;
+        Ok(Self { lua: lua.clone() })
+    }
+}
+
+impl Drop for Hooked {
+    fn drop(&mut self) {
+        let _ = loader(&self.lua, |loader| loader.hooked = None);
+    }
+}
+
+/// The module that a transaction runs code of.
+pub(crate) fn loading(lua: &Lua) -> mlua::Result<Option<String>> {
+    loader(lua, |loader| {
+        let open = loader
+            .running
+            .as_ref()
+            .and_then(|running| running.open.last());
+        open.map(|open| open.name.clone())
+            .or_else(|| loader.hooked.clone())
+    })
 }
 
 /// One transaction, as far as running sources goes.
@@ -160,6 +192,7 @@ pub(crate) fn install(lua: &Lua, sources: Box<dyn Sources>) -> mlua::Result<()> 
         next_version: BTreeMap::new(),
         running: None,
         is_busy: false,
+        hooked: None,
     });
     let require = lua.create_function(|lua, name: String| require(lua, &name))?;
     lua.globals().raw_set("require", require)
@@ -177,6 +210,13 @@ fn loader<R>(lua: &Lua, look: impl FnOnce(&mut Loader) -> R) -> mlua::Result<R> 
         .app_data_mut::<Loader>()
         .ok_or_else(|| mlua::Error::runtime("this state has no loader"))?;
     Ok(look(&mut loader))
+}
+
+/// The number that the next version of a module gets.
+pub(crate) fn set_next_version(lua: &Lua, module: &str, version: u32) -> mlua::Result<()> {
+    loader(lua, |loader| {
+        loader.next_version.insert(module.to_owned(), version);
+    })
 }
 
 /// Begins a transaction: from now on sources are collected.

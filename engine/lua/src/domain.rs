@@ -13,7 +13,7 @@ use crate::modules::{self, Limits, Modules};
 use crate::patch::patched;
 use crate::report::{Change, Report};
 use crate::sandbox;
-use crate::transaction::{self, Pending};
+use crate::transaction::{self, New, Pending};
 use crate::watchdog::{self, Watchdog};
 
 /// Modules that share one Lua state, and so their globals: what they may do to each other
@@ -86,21 +86,81 @@ impl Domain {
         &mut self,
         edits: Vec<(String, Source)>,
     ) -> Result<PreparedReload<'_>, ReloadError> {
-        let first = edits.first().map_or("", |(module, _)| module.as_str());
-        self.rest(first)?;
-        let edits: BTreeMap<String, Source> = edits.into_iter().collect();
+        let begun = self.begin(edits.into_iter().collect(), New::Refused)?;
+        Ok(PreparedReload {
+            domain: self,
+            begun,
+        })
+    }
+
+    /// Lets go of a module: who requires it again loads it anew. What others hold of it stays.
+    ///
+    /// # Errors
+    /// If Lua code runs at the moment.
+    pub(crate) fn forget(&mut self, module: &str) -> Result<(), ReloadError> {
+        self.rest(module)?;
+        let forget = || -> mlua::Result<()> {
+            chunk::loaded(&self.lua)?.raw_set(module, Value::Nil)?;
+            modules::with(&self.lua, |modules| {
+                modules.by_name.remove(module);
+                modules.draining.retain(|old| old.module != module);
+            })
+        };
+        forget().map_err(|error| ReloadError::new(module, Phase::Request, error))
+    }
+
+    /// The number that the next version of a module gets.
+    pub(crate) fn set_next_version(&mut self, module: &str, version: u32) {
+        // Only fails for a state without loader, which a domain never has.
+        let _ = chunk::set_next_version(&self.lua, module, version);
+    }
+
+    /// As [`Domain::prepare`]; what comes back holds nothing, so no more than care keeps Lua
+    /// code from running in between.
+    pub(crate) fn begin(
+        &mut self,
+        edits: BTreeMap<String, Source>,
+        new: New,
+    ) -> Result<Begun, ReloadError> {
+        let first = edits.keys().next().cloned().unwrap_or_default();
+        self.rest(&first)?;
         let modules = edits.keys().cloned().collect();
-        match transaction::prepare(&self.lua, edits, &BTreeSet::new()) {
-            Ok(pending) => Ok(PreparedReload {
-                domain: self,
-                pending,
-                modules,
-            }),
+        let prepared = transaction::prepare(&self.lua, edits, &BTreeSet::new(), new);
+        match prepared {
+            Ok(pending) => Ok(Begun { pending, modules }),
             Err(error) => {
                 self.tell("error", &error.to_string());
                 Err(error)
             }
         }
+    }
+
+    /// Commits what was begun.
+    pub(crate) fn finish(&mut self, begun: Begun) -> Result<Report, ReloadError> {
+        let Begun {
+            pending,
+            modules: mut reloaded,
+        } = begun;
+        let first = reloaded.first().cloned().unwrap_or_default();
+        let done = pending.commit();
+        let mut report = done.map_err(|error| ReloadError::new(&first, Phase::Merge, error))?;
+        let mut follow = std::mem::take(&mut report.follow);
+        while let Some(module) = follow.pop_first() {
+            if reloaded.insert(module.clone())
+                && let Some(more) = self.reload_dependent(&module, &mut report)
+            {
+                follow.extend(more);
+            }
+        }
+        let listeners = transaction::listeners(&self.lua, "after_update").unwrap_or_default();
+        for (name, listener) in listeners {
+            let names: Vec<_> = report.modules.iter().map(|m| m.module.clone()).collect();
+            if let Err(error) = self.watch(|| listener.call::<()>(names)) {
+                let error = ScriptError::new(&error);
+                report.warn(&name, format!("its `after_update` failed: {error}"));
+            }
+        }
+        Ok(report)
     }
 
     /// Puts the functions of a patch into the running source of a module and reloads that. The
@@ -141,10 +201,11 @@ impl Domain {
         let source = self.source(module)?;
         let edits = BTreeMap::from([(module.to_string(), source)]);
         let only = BTreeSet::from([module.to_string()]);
-        let done = transaction::prepare(&self.lua, edits, &only).and_then(|pending| {
-            let done = pending.commit();
-            done.map_err(|error| ReloadError::new(module, Phase::Merge, error))
-        });
+        let done =
+            transaction::prepare(&self.lua, edits, &only, New::Refused).and_then(|pending| {
+                let done = pending.commit();
+                done.map_err(|error| ReloadError::new(module, Phase::Merge, error))
+            });
         match done {
             Ok(mut more) => {
                 report.modules.append(&mut more.modules);
@@ -254,13 +315,19 @@ impl Domain {
         coroutine: &Thread,
         arguments: impl IntoLuaMulti,
     ) -> Result<R, ScriptError> {
-        let resumed = self.watch(|| {
-            let before = watchdog::enter(coroutine.state());
-            let resumed = coroutine.resume(arguments);
-            watchdog::enter(before);
-            resumed
-        });
-        resumed.map_err(|error| ScriptError::new(&error))
+        self.watch(|| Self::step(coroutine, arguments))
+            .map_err(|error| ScriptError::new(&error))
+    }
+
+    /// Resumes a coroutine within a call that is watched.
+    pub(crate) fn step<R: FromLuaMulti>(
+        coroutine: &Thread,
+        arguments: impl IntoLuaMulti,
+    ) -> mlua::Result<R> {
+        let before = watchdog::enter(coroutine.state());
+        let resumed = coroutine.resume(arguments);
+        watchdog::enter(before);
+        resumed
     }
 
     /// Whether a module runs another text than this one. A change on the disk that changes
@@ -301,6 +368,11 @@ impl Domain {
 /// A reload that has succeeded and can still be undone. Dropped, it is.
 pub struct PreparedReload<'d> {
     domain: &'d mut Domain,
+    begun: Begun,
+}
+
+/// A reload that can be undone, and is when dropped.
+pub(crate) struct Begun {
     pending: Pending,
     modules: BTreeSet<String>,
 }
@@ -312,31 +384,7 @@ impl PreparedReload<'_> {
     /// # Errors
     /// None but those of `mlua` itself.
     pub fn commit(self) -> Result<Report, ReloadError> {
-        let Self {
-            domain,
-            pending,
-            modules: mut reloaded,
-        } = self;
-        let first = reloaded.first().cloned().unwrap_or_default();
-        let done = pending.commit();
-        let mut report = done.map_err(|error| ReloadError::new(&first, Phase::Merge, error))?;
-        let mut follow = std::mem::take(&mut report.follow);
-        while let Some(module) = follow.pop_first() {
-            if reloaded.insert(module.clone())
-                && let Some(more) = domain.reload_dependent(&module, &mut report)
-            {
-                follow.extend(more);
-            }
-        }
-        let listeners = transaction::listeners(&domain.lua, "after_update").unwrap_or_default();
-        for (name, listener) in listeners {
-            let names: Vec<_> = report.modules.iter().map(|m| m.module.clone()).collect();
-            if let Err(error) = domain.watch(|| listener.call::<()>(names)) {
-                let error = ScriptError::new(&error);
-                report.warn(&name, format!("its `after_update` failed: {error}"));
-            }
-        }
-        Ok(report)
+        self.domain.finish(self.begun)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mlua::{Function, Lua, Table, Value};
+use mlua::{Function, Lua, Table, Thread, Value};
 
 use crate::error::ScriptError;
 
@@ -64,6 +64,16 @@ impl Callbacks {
         let _ = self.functions.raw_set(id.0, Value::Nil);
     }
 
+    /// Lets an id stand for a coroutine instead of the function that it runs.
+    pub(crate) fn put(&self, id: CallbackId, coroutine: Thread) -> mlua::Result<()> {
+        self.functions.raw_set(id.0, coroutine)
+    }
+
+    /// The coroutine that an id stands for.
+    pub(crate) fn coroutine(&self, id: CallbackId) -> Option<Thread> {
+        self.functions.raw_get(id.0).ok()
+    }
+
     /// The function that an id stands for now; `None` once it is released.
     pub fn get(&self, id: CallbackId) -> Option<Function> {
         self.functions.raw_get(id.0).ok()
@@ -75,8 +85,8 @@ impl Callbacks {
 pub trait Host: Send {
     /// What is registered from now on belongs to a reload.
     fn begin(&mut self);
-    /// It got in; what the versions before had registered can go.
-    fn commit(&mut self);
+    /// It got in; what the versions of these modules before had registered can go.
+    fn commit(&mut self, modules: &[String]);
     /// It failed: what was registered since `begin` is forgotten.
     fn rollback(&mut self);
 }

@@ -56,6 +56,8 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `backend` | the modules of a game: bundles become versions of the engine's registry |
+//! | `bundle` | the sources of a module as one artifact |
 //! | `domain` | what the engine uses: load, reload, call, hold functions |
 //! | `host` | functions that the engine holds, and its journal |
 //! | `transaction` | the steps of a reload, and undoing them |
@@ -74,10 +76,13 @@
 //! | `report`, `error` | what happened, and what went wrong |
 //! | `sandbox` | what scripts may use, and what stops them |
 //! | `coroutines`, `watchdog` | coroutines that wait for a reload, calls that take too long |
+//! | [`world`] | what scripts see of the game: entities, components, resources, input |
 //! | `cells`, `raw` | captured variables and small helpers over the C API |
 //! | `fault` | failures on demand, for tests |
 
 mod align;
+pub mod backend;
+mod bundle;
 mod cells;
 mod chunk;
 mod coroutines;
@@ -106,7 +111,9 @@ mod snapshot;
 mod tests;
 mod transaction;
 mod watchdog;
+pub mod world;
 
+pub use bundle::{Bundle, BundleProblem, BundledFile};
 pub use chunk::{NoSources, Source, Sources};
 pub use domain::{Domain, PreparedReload};
 pub use drain::DrainingVersion;

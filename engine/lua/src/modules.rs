@@ -106,17 +106,21 @@ pub(crate) fn with<R>(lua: &Lua, look: impl FnOnce(&mut Modules) -> R) -> mlua::
     Ok(look(&mut modules))
 }
 
-/// Addresses of tables that belong to modules other than these, or to the engine.
+/// Addresses of tables that belong to modules other than these and not to one of these, or to
+/// the engine. Modules that were loaded together both have what one of them holds of the other.
 pub(crate) fn foreign_tables(lua: &Lua, but: &[String]) -> mlua::Result<AddressSet> {
     let mut foreign = with(lua, |modules| {
-        let others = modules
-            .by_name
-            .iter()
-            .filter(|(name, _)| !but.contains(name));
-        let shadows = others.flat_map(|(_, module)| &module.declared.shadows);
-        shadows
-            .map(|shadow| pointer_address(shadow.table.to_pointer()))
-            .collect::<AddressSet>()
+        let tables = |is_own: bool| {
+            let some = modules.by_name.iter();
+            let some = some.filter(move |(name, _)| but.contains(name) == is_own);
+            let shadows = some.flat_map(|(_, module)| &module.declared.shadows);
+            shadows.map(|shadow| pointer_address(shadow.table.to_pointer()))
+        };
+        let mut foreign: AddressSet = tables(false).collect();
+        for own in tables(true) {
+            foreign.remove(&own);
+        }
+        foreign
     })?;
     foreign.insert(pointer_address(lua.globals().to_pointer()));
     for library in [

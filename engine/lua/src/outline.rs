@@ -198,6 +198,41 @@ pub(crate) fn other_than_functions(source: &str, functions: &[Written]) -> Optio
         .map(str::to_string)
 }
 
+/// Names that a source gives to `require` as text, in order.
+pub(crate) fn required(source: &str) -> Vec<String> {
+    let tokens = tokens(source);
+    let calls = tokens
+        .iter()
+        .enumerate()
+        .filter(|(_, token)| **token == "require");
+    let names = calls.filter_map(|(at, _)| {
+        let next = tokens.get(at + 1)?;
+        let text = if *next == "(" {
+            tokens.get(at + 2)?
+        } else {
+            next
+        };
+        text_of(text)
+    });
+    names.collect()
+}
+
+/// What a text without escapes says.
+fn text_of(token: &str) -> Option<String> {
+    let inner = match token.as_bytes().first()? {
+        quote @ (b'"' | b'\'') => {
+            let inner = token.get(1..)?.strip_suffix(char::from(*quote))?;
+            (!inner.contains('\\')).then_some(inner)?
+        }
+        b'[' => {
+            let level = token.get(1..)?.find('[')? + 2;
+            token.get(level..token.len().checked_sub(level)?)?
+        }
+        _ => return None,
+    };
+    Some(inner.trim_start_matches('\n').to_owned())
+}
+
 /// The tokens of a source, without comments. Operators of several characters come as single
 /// ones where that does not matter here (`..`, `//`), but never `==`, `<=`, `>=`, `~=`.
 fn tokens(source: &str) -> Vec<&str> {

@@ -57,6 +57,7 @@ pub(crate) fn prepare(
     lua: &Lua,
     edits: BTreeMap<String, Source>,
     follow: &BTreeSet<String>,
+    new: New,
 ) -> Result<Pending, ReloadError> {
     for name in edits.keys() {
         let fixed = modules::with(lua, |modules| {
@@ -68,6 +69,7 @@ pub(crate) fn prepare(
             Some(policy.or_else(|| module.source.fixed.clone()))
         });
         match fixed.map_err(|error| ReloadError::new(name, Phase::Request, error))? {
+            None if new == New::Loaded => {}
             None => {
                 return Err(ReloadError::request(
                     name,
@@ -82,6 +84,15 @@ pub(crate) fn prepare(
         }
     }
     Pending::begin(lua, edits, follow)
+}
+
+/// What becomes of modules that are not loaded yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum New {
+    /// They are an error.
+    Refused,
+    /// They are loaded with the others.
+    Loaded,
 }
 
 /// A reload whose new versions are in, and which can still be undone. Undone when dropped.
@@ -166,7 +177,8 @@ impl Pending {
             total: self.start.elapsed(),
             ..self.cost
         };
-        tell_host(&self.lua, |host| host.commit())?;
+        let names: Vec<String> = report.modules.iter().map(|m| m.module.clone()).collect();
+        tell_host(&self.lua, |host| host.commit(&names))?;
         Ok(report)
     }
 
@@ -448,6 +460,7 @@ impl Attempt<'_> {
                 let name = &incoming.fresh.name;
                 let run = || -> mlua::Result<()> {
                     fault::point()?;
+                    let _loading = chunk::Hooked::begin(lua, name)?;
                     if let Some(hook) = hook(&incoming.declared, "__on_load__")? {
                         hook.call::<()>(handed.get(name).cloned())?;
                     }

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use engine_api::abi::{AbiToken, ModuleEntry, entry_symbol};
@@ -459,8 +459,9 @@ fn open(copy: &Path, name: &str, hash: u64) -> Result<LoadedCode, LoadError> {
         code: Box::new(code),
         hash,
         label,
-        build,
+        build: Arc::new(build),
         sources,
+        entrance: None,
     })
 }
 

@@ -3,9 +3,12 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::link::ModuleSpec;
+use crate::registry::Registry;
+use engine_api::function::FunctionRegistration;
 use engine_api::module::ModuleBuilder;
 use engine_api::sources::Sources;
 use serde::{Deserialize, Serialize};
@@ -29,9 +32,40 @@ pub struct LoadedCode {
     pub label: String,
     /// Registers what the module offers; may be called more than once. Must not
     /// be called after the handle is gone.
-    pub build: fn(&mut ModuleBuilder),
+    pub build: Build,
     /// What its source says about its types. Must not be used after the handle is gone.
     pub sources: Sources,
+    /// The state that its code has to enter at the swap; `None` for code that can be called as
+    /// soon as it is loaded.
+    pub entrance: Option<Arc<dyn Entrance>>,
+}
+
+/// Registers what a version offers.
+pub type Build = Arc<dyn Fn(&mut ModuleBuilder) + Send + Sync>;
+
+/// A state that versions enter at the swap: code that is no more than text until it ran there
+/// once. Called on the frame thread.
+///
+/// All versions of a swap that have the same entrance go in together. An entry is always
+/// followed by one [`commit`](Entrance::commit) or one [`undo`](Entrance::undo), and nothing of
+/// the state is called in between.
+pub trait Entrance: Send + Sync {
+    /// Does all of it that can fail, for versions by the number of their code (see
+    /// [`CodeHandle::number`]), each with its own number. Returns the functions that each of
+    /// them offers beside what it has registered.
+    ///
+    /// # Errors
+    /// Index of the version that is to blame, and why, for people; all is as before then.
+    fn enter(
+        &self,
+        versions: &[(u64, u32)],
+    ) -> Result<Vec<Vec<FunctionRegistration>>, (usize, String)>;
+
+    /// The versions are active.
+    fn commit(&self);
+
+    /// The versions do not get in: all is as it was before [`enter`](Entrance::enter).
+    fn undo(&self);
 }
 
 /// Keeps the code of one version callable.
@@ -151,6 +185,10 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
 pub trait Backend: Send {
     /// Kind of the modules it serves, as in the status document: `native`.
     fn kind(&self) -> &'static str;
+
+    /// The registry that its modules are in, for code that calls others by name. Called once,
+    /// before anything is loaded.
+    fn connect(&mut self, _registry: &Arc<Registry>) {}
 
     /// Verifies an artifact and loads it, before anything of the running version is
     /// touched. On an error the running version is as before. `running` is the content

@@ -120,8 +120,8 @@ pub struct Host {
     telemetry_stop: Arc<AtomicBool>,
     drain: Drain,
     overdue: Overdue,
-    /// Kind of the modules that appear.
-    kind: String,
+    /// Kinds of modules, in the order of their backends.
+    kinds: Vec<&'static str>,
     frame_rate: u32,
     max_frames: Option<u64>,
     rollback_within: Duration,
@@ -153,21 +153,18 @@ impl Host {
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(
-        config: HostConfig,
+        mut config: HostConfig,
         inbox: Receiver<ToHost>,
         to: Sender<Box<FromHost>>,
     ) -> std::io::Result<Self> {
         call::prepare();
         panic::install_hook();
-        let registry = Arc::new(Registry::default());
+        let registry = registry_for(&mut config);
         let board = Arc::new(Board::default());
         board.set_stalled_after(config.stalled_after);
         let outbox = Outbox::new(to, board.clone());
-        for (module, backend) in &config.modules {
-            registry.add_module(module, config.backends[*backend].kind());
-        }
-        let kind = config.backends.first().map_or("", |backend| backend.kind());
-        let kind = kind.to_owned();
+        let kinds = config.backends.iter().map(|backend| backend.kind());
+        let kinds = kinds.collect();
         crate::log::install(outbox.clone(), registry.clone());
 
         let (loader, loader_requests) = unbounded();
@@ -236,7 +233,7 @@ impl Host {
             telemetry_stop,
             drain: Drain::new(config.unload, findings),
             overdue: Overdue::new(config.drain),
-            kind,
+            kinds,
             frame_rate,
             max_frames: config.max_frames,
             rollback_within: config.rollback_within,
@@ -543,6 +540,18 @@ fn tell(mut observatory: Observatory, stop: &AtomicBool, to: &Outbox, shown: &Ea
         to.flush();
         std::thread::park_timeout(PICTURE_INTERVAL);
     }
+}
+
+/// A registry of the modules, known to their backends.
+fn registry_for(config: &mut HostConfig) -> Arc<Registry> {
+    let registry = Arc::new(Registry::default());
+    for (module, backend) in &config.modules {
+        registry.add_module(module, config.backends[*backend].kind());
+    }
+    for backend in &mut config.backends {
+        backend.connect(&registry);
+    }
+    registry
 }
 
 /// No modules yet, with the region for shared structs.

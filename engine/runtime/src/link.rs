@@ -102,7 +102,9 @@ pub enum ToHost {
 pub struct ModuleSpec {
     /// Its name.
     pub name: String,
-    /// Its library as cargo names it.
+    /// Its kind, as its backend calls it.
+    pub kind: String,
+    /// Its library as cargo names it; empty for kinds without.
     pub library: String,
     /// The name it had until now, if it was another one.
     pub renamed_from: Option<String>,

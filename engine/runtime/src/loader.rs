@@ -417,6 +417,7 @@ impl Loader {
             version: key.number,
             functions: names.clone(),
         });
+        let number = loaded.code.number();
         self.registry
             .set_loaded(module, key, &loaded.label, loaded.hash, loaded.code, names);
         match described {
@@ -427,6 +428,7 @@ impl Loader {
                     key,
                     kept: self.kept_types(&description.types),
                     build: loaded.build,
+                    entrance: loaded.entrance.map(|entrance| (entrance, number)),
                     description,
                 })
             }

@@ -326,6 +326,12 @@ impl Registry {
         });
     }
 
+    /// A loaded version offers more than it was known to; each behind the others.
+    pub fn add_functions(&self, module: &str, key: VersionKey, more: &[FunctionRegistration]) {
+        let names = more.iter().map(|function| function.name.clone());
+        self.with_version(module, key, |version| version.functions.extend(names));
+    }
+
     /// Gives up on a version that never became active. Its code, if it was loaded,
     /// stays mapped until [`Registry::unload`].
     pub fn reject(&self, module: &str, key: VersionKey) {

@@ -18,7 +18,7 @@ use engine_api::bevy_ecs::name::Name;
 use engine_api::bevy_ecs::observer::{ObservedBy, Observer};
 use engine_api::bevy_ecs::resource::IsResource;
 use engine_api::bevy_ecs::world::World;
-use engine_api::bevy_reflect::TypeRegistry;
+use engine_api::bevy_reflect::{PartialReflect, TypeRegistry};
 use engine_api::callback::{self, Callback};
 use engine_api::component_hooks::{HookSet, HookTable};
 use engine_api::input::Input;
@@ -37,6 +37,10 @@ use crate::checkpoint::restore::was_called;
 use crate::limbo::Limbo;
 use crate::migrate::Side;
 use crate::registry::VersionKey;
+
+mod types;
+
+pub use types::{RegisteredType, StateTypes};
 
 /// All state types that modules registered so far, and who brought each component.
 pub struct StateBook {
@@ -62,6 +66,8 @@ pub struct KeptType {
     pub values: Option<ValueFunctions>,
     /// Adds it to a registry.
     pub reflect: Option<fn(&mut TypeRegistry)>,
+    /// See [`StateType::send`].
+    pub send: Option<fn(&mut World, &dyn PartialReflect) -> bool>,
 }
 
 impl KeptType {
@@ -73,6 +79,7 @@ impl KeptType {
             required: state.required,
             values: state.values,
             reflect: state.reflect,
+            send: state.send,
         }
     }
 }
@@ -485,6 +492,14 @@ impl StateBook {
         types
     }
 
+    /// The types that active modules register, without those of the engine itself.
+    fn registered(&self) -> impl Iterator<Item = (StateKind, &KnownType)> {
+        let types = self.types.iter();
+        types
+            .filter(|((_, path), known)| !known.users.is_empty() && !path.starts_with(KEPT))
+            .map(|((kind, _), known)| (*kind, known))
+    }
+
     /// Short names of all components with values, and of all resources, for display.
     pub fn names(&self) -> impl Iterator<Item = (StateKind, TypeId, &str)> {
         let own = self
@@ -563,6 +578,7 @@ pub fn declare_engine_types(world: &mut World) {
     world.register_component::<Viewport>();
     world.register_component::<JobBoard>();
     world.register_component::<HookTable>();
+    world.register_component::<StateTypes>();
     attach::declare(world);
     callback::declare(world);
     keep::declare(world);

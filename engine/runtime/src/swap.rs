@@ -8,6 +8,7 @@
 
 mod by_name;
 mod entering;
+mod entrances;
 mod group;
 mod returning;
 
@@ -24,11 +25,12 @@ use engine_api::function::{DynamicCall, FunctionRegistration};
 use engine_api::hook::{Hooks, Unloaded};
 use engine_api::keep::KeepRegistration;
 use engine_api::migration::MigrationRegistration;
-use engine_api::module::{ModuleBuilder, ModuleDescription, Stage};
+use engine_api::module::{ModuleDescription, Stage};
 use engine_api::shared::SharedRegistration;
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
 
+use crate::backend::{Build, Entrance};
 use crate::call;
 use crate::component_hooks::{self, VersionHooks};
 use crate::jobs::Results;
@@ -39,9 +41,10 @@ use crate::part::Part;
 use crate::registry::{Registry, VersionKey};
 use crate::runner::{SystemFault, VersionSystems};
 use crate::shared::{SharedRegion, SharedUndo};
-use crate::state::{KeptType, StateBook};
+use crate::state::{KeptType, StateBook, StateTypes};
 use crate::swap::by_name::Names;
 use crate::swap::entering::{Entering, Member, Offer, Rebuild, Runnable};
+use crate::swap::entrances::Entries;
 use crate::swap::group::GroupTypes;
 
 pub use group::{Refusal, keep_running};
@@ -58,7 +61,9 @@ pub struct PreparedVersion {
     pub kept: Vec<KeptType>,
     /// Registers what the module offers, once more: systems belong to the world they
     /// were prepared for.
-    pub build: fn(&mut ModuleBuilder),
+    pub build: Build,
+    /// The state that it enters, and the number of its code there.
+    pub entrance: Option<(Arc<dyn Entrance>, u64)>,
 }
 
 /// What is called once a frame for a type.
@@ -76,7 +81,7 @@ pub struct ActiveModule {
     component_hooks: VersionHooks,
     /// What is called once a frame, by the type it is for.
     end_frame: Vec<EndFrame>,
-    build: fn(&mut ModuleBuilder),
+    build: Build,
     hooks: Hooks,
     /// What it knows of the results of jobs.
     pub(crate) results: Results,
@@ -150,7 +155,8 @@ struct Incoming {
     offer: Offer,
     shared: Vec<SharedRegistration>,
     key: VersionKey,
-    build: fn(&mut ModuleBuilder),
+    build: Build,
+    entrance: Option<(Arc<dyn Entrance>, u64)>,
     functions: Vec<FunctionRegistration>,
     first_function: u32,
     component_hooks: VersionHooks,
@@ -277,11 +283,9 @@ impl ActiveModules {
             .collect();
         let modules: Vec<&str> = group.iter().map(|new| new.module.as_str()).collect();
         let changes = book.compare(&modules, types.types.iter().map(|(state, _)| state))?;
-        for module in &modules {
-            self.refuse_unknown_values(module, world, book)
-                .map_err(|message| Refusal::of(module, message))?;
-        }
+        self.refuse_unknown_values(&modules, world, book)?;
         let members = self.members(&group, &types, world)?;
+        let mut entries = Entries::make(&group)?;
         let may_fail_late = members.iter().any(Member::may_fail_late);
         let needs_rebuild =
             must_rebuild || may_fail_late || book.needs_rebuild(world, &types.types, &changes);
@@ -323,8 +327,11 @@ impl ActiveModules {
             self.move_to_new_world(others);
         }
         let mut versions = Vec::new();
+        let offered = entries.take_functions();
         let entered = group.into_iter().zip(runnables).zip(types.into_parts());
-        for ((new, runnable), types) in entered {
+        for (((mut new, runnable), types), offered) in entered.zip(offered) {
+            registry.add_functions(&new.module, new.key, &offered);
+            new.functions.extend(offered);
             let mut retired = Retired::of(types, new.functions);
             let (module, key) = (new.module, new.key);
             let active = ActiveModule {
@@ -351,7 +358,9 @@ impl ActiveModules {
                 retired,
             });
         }
+        entries.commit();
         self.publish_names(world);
+        StateTypes::publish(world, book);
         let unheard = self.unheard(world);
         Ok(Swapped {
             versions,
@@ -390,6 +399,7 @@ impl ActiveModules {
         }
         world.insert_resource(hooks);
         self.publish_names(world);
+        StateTypes::publish(world, book);
         Some(Retired {
             systems: active.systems,
             assets: Some(active.assets),
@@ -429,6 +439,7 @@ impl ActiveModules {
                 description,
                 kept,
                 build,
+                entrance,
             } = prepared;
             let ModuleDescription {
                 types: own,
@@ -453,6 +464,7 @@ impl ActiveModules {
             incoming.push(Incoming {
                 key,
                 build,
+                entrance,
                 first_function,
                 component_hooks: VersionHooks::new(&own, key, first_hook, &self.observer_faults),
                 names: Names::new(&observers, callbacks),
@@ -496,16 +508,19 @@ impl ActiveModules {
         Ok(members)
     }
 
-    /// A version that replaces another could read values that nothing is known of.
+    /// Versions that replace others could read values that nothing is known of.
     fn refuse_unknown_values(
         &self,
-        module: &str,
+        modules: &[&str],
         world: &World,
         book: &StateBook,
-    ) -> Result<(), String> {
-        let replaces = self.get(module).is_some();
-        let unknown = replaces.then(|| book.unknown_values(world, module));
-        unknown.flatten().map_or(Ok(()), Err)
+    ) -> Result<(), Refusal> {
+        for module in modules.iter().filter(|module| self.get(module).is_some()) {
+            if let Some(message) = book.unknown_values(world, module) {
+                return Err(Refusal::of(module, message));
+            }
+        }
+        Ok(())
     }
 
     /// Puts the shared structs back as they were before a version that was refused.

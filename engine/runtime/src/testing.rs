@@ -176,8 +176,9 @@ impl FakeBackend {
             code: Box::new(FakeCode(log)),
             hash: content_hash(name.as_bytes()),
             label: format!("label of {name}"),
-            build,
+            build: Arc::new(build),
             sources: Sources::NONE,
+            entrance: None,
         }
     }
 }

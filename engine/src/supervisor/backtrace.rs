@@ -14,6 +14,7 @@ use inspector_protocol::message::{Event, LogLevel};
 use inspector_protocol::status::Problem;
 
 use super::{Message, Supervisor};
+use crate::config::ModuleKind;
 use crate::symbols::{self, Backtrace, Frame};
 
 /// Backtraces that may wait to be named; of more than that nothing is told.
@@ -109,7 +110,8 @@ impl Supervisor {
         });
         // What others build lies where cargo puts it.
         let modules = self.config.modules.iter();
-        let libraries = modules.map(|module| {
+        let native = modules.filter(|module| module.kind == ModuleKind::Native);
+        let libraries = native.map(|module| {
             let file = engine_native::backend::library_file(&module.library());
             self.project.libraries.join(file)
         });

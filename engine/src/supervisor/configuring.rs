@@ -13,8 +13,8 @@ use inspector_protocol::message::LogLevel;
 use inspector_protocol::status::Problem;
 
 use super::{Message, Supervisor};
-use crate::config::{Config, ConfigError, ModuleConfig, OnPanic};
-use crate::project::Packages;
+use crate::config::{Config, ConfigError, ModuleConfig, ModuleKind, OnPanic};
+use crate::project::{Packages, Project};
 
 /// What is known about the configuration's file.
 pub(super) struct Configuring {
@@ -67,6 +67,7 @@ impl Supervisor {
             self.info(format!("Detected change in {shown}"));
             self.read_config();
         }
+        self.scripts_changed(files);
     }
 
     /// Looks for modules that were not there.
@@ -83,10 +84,10 @@ impl Supervisor {
             return;
         }
         self.configuring.awaited.clear();
-        let (file, root) = (self.configuring.file.clone(), self.project.root.clone());
+        let (file, project) = (self.configuring.file.clone(), self.project.clone());
         let (profile, messages) = (self.config.profile.clone(), self.messages.clone());
         let read = move || {
-            let result = read(&file, &root, &profile).map(Box::new);
+            let result = read(&file, &project, &profile).map(Box::new);
             let _ = messages.send(Message::Config(result));
         };
         let thread = std::thread::Builder::new().name("config".into());
@@ -133,8 +134,12 @@ impl Supervisor {
 
     fn await_module(&mut self, module: &ModuleConfig) {
         let root = &self.project.root;
-        let own = root.join(&module.path).join("Cargo.toml");
-        for file in [root.join("Cargo.toml"), own] {
+        let own = root.join(&module.path);
+        let files = match module.kind {
+            ModuleKind::Native => vec![root.join("Cargo.toml"), own.join("Cargo.toml")],
+            ModuleKind::Lua => vec![own],
+        };
+        for file in files {
             let before = modified(&file);
             self.configuring.awaited.push((file, before));
         }
@@ -178,27 +183,37 @@ impl Supervisor {
             let line = format!("Module '{new}' was added to the configuration");
             self.log_about(LogLevel::Info, new, line);
         }
-        let modules = self.config.modules.iter();
-        let specs = modules.map(|module| {
+        let mut specs = self.specs();
+        for spec in &mut specs {
             let mut renamed = changes.renamed.iter();
-            let before = renamed.find(|(_, new)| *new == module.name);
-            ModuleSpec {
-                name: module.name.clone(),
-                library: module.library(),
-                renamed_from: before.map(|(old, _)| old.clone()),
-            }
-        });
-        let specs = specs.collect();
+            let before = renamed.find(|(_, new)| *new == spec.name);
+            spec.renamed_from = before.map(|(old, _)| old.clone());
+        }
         self.to_host(ToHost::Modules(specs));
         if let Some(builder) = &self.builder {
             builder.set_modules(self.sources());
         }
+        self.gather_scripts("configuration", &[]);
+    }
+
+    /// The modules as a host knows them.
+    pub(super) fn specs(&self) -> Vec<ModuleSpec> {
+        let modules = self.config.modules.iter();
+        modules
+            .map(|module| ModuleSpec {
+                name: module.name.clone(),
+                kind: module.kind.name().to_owned(),
+                library: module.library(),
+                renamed_from: None,
+            })
+            .collect()
     }
 
     /// What the builder keeps built.
     pub(super) fn sources(&self) -> Vec<ModuleSource> {
         let modules = self.config.modules.iter();
         modules
+            .filter(|module| module.kind == ModuleKind::Native)
             .map(|module| ModuleSource {
                 name: module.name.clone(),
                 package: module.package.clone(),
@@ -207,10 +222,10 @@ impl Supervisor {
     }
 }
 
-fn read(file: &Path, root: &Path, profile: &str) -> Result<Reading, Box<ConfigError>> {
+fn read(file: &Path, project: &Project, profile: &str) -> Result<Reading, Box<ConfigError>> {
     let mut config = Config::read(file, Some(profile))?;
-    let packages = Packages::of(root);
-    let missing = config.take_missing(file, |folder| packages.package_in(folder));
+    let packages = Packages::of(&project.root, &project.assets);
+    let missing = config.take_missing(file, |module| packages.package_of(module));
     Ok(Reading { config, missing })
 }
 

@@ -13,6 +13,7 @@
 //! | [`hub`] | clients and what they want |
 //! | [`reloads`] | from a build to an entry in the history |
 //! | [`restart`] | what follows the death of a host |
+//! | [`scripts`] | Lua sources on their way to the host |
 //! | [`stall`] | a game that does not get on |
 //! | [`status`] | the status document |
 //! | [`take_over`] | another engine takes the place of this one |
@@ -24,6 +25,7 @@ mod host_process;
 mod hub;
 mod reloads;
 mod restart;
+mod scripts;
 mod stall;
 mod status;
 mod take_over;
@@ -62,6 +64,7 @@ pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
 use reloads::{Pending, Reloads};
 use restart::Restarts;
+use scripts::Scripts;
 use take_over::NextEngine;
 
 /// What the command line asks for.
@@ -148,6 +151,7 @@ struct Supervisor {
     log_seq: u64,
     builder: Option<Builder>,
     reloads: Reloads,
+    scripts: Scripts,
     host: Option<HostProcess>,
     host_state: HostState,
     runs: u64,
@@ -232,6 +236,7 @@ pub(crate) fn run(
         log_seq: 0,
         builder: None,
         reloads: Reloads::default(),
+        scripts: Scripts::default(),
         host: None,
         host_state: HostState::Down,
         runs: 0,
@@ -309,6 +314,7 @@ impl Supervisor {
         if handover.is_none() {
             self.start_host(self.go_on_from(None), Vec::new());
         }
+        self.gather_scripts("startup", &[]);
         Ok(ui)
     }
 
@@ -394,12 +400,7 @@ impl Supervisor {
         self.runs += 1;
         self.set_beginning(resume.as_ref());
         let setup = HostSetup {
-            modules: self
-                .config
-                .modules
-                .iter()
-                .map(|module| (module.name.clone(), module.library()))
-                .collect(),
+            modules: self.specs(),
             libraries: self.project.libraries.clone(),
             assets: self.project.assets.clone(),
             frame_rate: self.config.frame_rate,

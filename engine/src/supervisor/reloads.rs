@@ -1,6 +1,7 @@
 //! From a build to an entry in the history: what was built, what the host made of it,
 //! who waits for the outcome.
 
+mod gathered;
 mod hand_over;
 mod outcomes;
 mod revive;
@@ -20,6 +21,7 @@ use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTim
 use super::Supervisor;
 use super::hub::ClientId;
 use crate::config::OnPanic;
+pub(super) use gathered::Gathered;
 pub(super) use outcomes::place_in;
 use outcomes::problem_of;
 use revive::{Failed, Revived};
@@ -682,6 +684,9 @@ impl Supervisor {
         let Some(library) = self.find_module(client, id, module) else {
             return;
         };
+        if self.reload_script(client, id, module) {
+            return;
+        }
         if let Some(builder) = &self.builder {
             builder.rebuild(module);
             self.reloads.module(module).waiting.push((client, id));

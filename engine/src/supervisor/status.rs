@@ -14,7 +14,7 @@ impl Supervisor {
             if !modules.iter().any(|known| known.name == module.name) {
                 modules.push(ModuleStatus {
                     name: module.name.clone(),
-                    kind: "native".to_owned(),
+                    kind: module.kind.name().to_owned(),
                     ..ModuleStatus::default()
                 });
             }

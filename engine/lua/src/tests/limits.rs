@@ -269,7 +269,7 @@ impl crate::Host for Journal {
     fn begin(&mut self) {
         self.0.lock().unwrap().is_open = true;
     }
-    fn commit(&mut self) {
+    fn commit(&mut self, _: &[String]) {
         let mut all = self.0.lock().unwrap();
         all.is_open = false;
         for id in std::mem::take(&mut all.kept) {

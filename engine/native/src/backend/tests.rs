@@ -262,6 +262,7 @@ fn a_module_that_comes_back_gets_no_second_reloader_and_no_name_twice() {
     let mut backend = backend(dir.path(), false);
     let spec = ModuleSpec {
         name: NAME.to_owned(),
+        kind: "native".to_owned(),
         library: NAME.to_owned(),
         renamed_from: None,
     };

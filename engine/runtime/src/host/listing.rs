@@ -20,13 +20,17 @@ impl Host {
                 self.remove_module(&gone);
             }
         }
-        for name in &names {
-            // All modules that a configuration can have are of one kind.
-            self.registry.add_module(name, &self.kind);
+        for spec in &modules {
+            self.registry.add_module(&spec.name, &spec.kind);
         }
         self.registry.list_modules(&names);
         self.modules.sort(&self.registry);
-        let modules = modules.into_iter().map(|spec| (spec, 0)).collect();
+        let kinds = &self.kinds;
+        let with_backend = modules.into_iter().filter_map(|spec| {
+            let backend = kinds.iter().position(|kind| *kind == spec.kind)?;
+            Some((spec, backend))
+        });
+        let modules = with_backend.collect();
         let _ = self.loader.send(LoaderRequest::Modules(modules));
     }
 

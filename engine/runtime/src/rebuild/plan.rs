@@ -18,6 +18,7 @@ use engine_api::callback::Callable;
 use engine_api::component_hooks::HookTable;
 
 use super::{ColumnError, RebuildError};
+use crate::state::StateTypes;
 
 /// Makes new values from old ones: reads `entities.len()` values at the first pointer
 /// (one old size apart) and writes as many at the second (one new size apart). It may be
@@ -217,6 +218,7 @@ fn default_way(info: &ComponentInfo) -> Way {
         TypeId::of::<MessageRegistry>(),
         TypeId::of::<Schedules>(),
         TypeId::of::<HookTable>(),
+        TypeId::of::<StateTypes>(),
         TypeId::of::<Attachable>(),
         TypeId::of::<Callable>(),
     ];

@@ -14,7 +14,9 @@ use crate::testing::{Build, describe, some_code};
 mod attached;
 mod callbacks;
 mod component_hooks;
+mod entrances;
 mod together;
+mod types;
 
 #[derive(Component, Reflect, Default, Debug, PartialEq, Clone, Copy)]
 #[reflect(Component, Default)]
@@ -231,7 +233,8 @@ impl Game {
             key,
             description,
             kept,
-            build,
+            build: Arc::new(build),
+            entrance: None,
         }
     }
 

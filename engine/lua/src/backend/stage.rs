@@ -1,0 +1,520 @@
+//! The state that all Lua modules of a game run in.
+//!
+//! It belongs to the frame thread: versions enter there, and all calls are made there. The
+//! loader's thread puts sources down and asks what is left of old versions, no more.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use engine_api::bevy_ecs::error::BevyError;
+use engine_api::bevy_ecs::world::World;
+use engine_api::function::FunctionRegistration;
+use engine_api::input::Input;
+use engine_api::log::{self, Level};
+use engine_api::time::Time;
+use engine_api::value::Value;
+use engine_runtime::backend::Entrance;
+use engine_runtime::registry::Registry;
+use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table};
+
+use super::schedule::Schedule;
+use super::{offer, values};
+use crate::bundle::Bundle;
+use crate::chunk::{self, Source, Sources};
+use crate::domain::{Begun, Domain};
+use crate::error::ScriptError;
+use crate::modules::Limits;
+use crate::report::{Change, Report};
+use crate::transaction::New;
+use crate::world;
+
+/// Time between two looks for what is left of old versions.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The state and its modules. All methods but those that say otherwise belong to the frame
+/// thread.
+pub(super) struct Stage {
+    inner: RwLock<Inner>,
+    codes: Mutex<HashMap<u64, Code>>,
+    /// Modules that are not wanted any more.
+    gone: Mutex<Vec<String>>,
+    library: Library,
+    schedule: Schedule,
+    /// Counts what got in, so that what was looked up before is looked up again.
+    entries: AtomicU64,
+}
+
+struct Inner {
+    domain: Domain,
+    pending: Option<Pending>,
+    /// When old versions were looked for last; `None` while there are none.
+    looked: Option<Instant>,
+}
+
+/// An entry that was made and not committed.
+struct Pending {
+    begun: Begun,
+    /// Numbers of the codes, with module and version.
+    codes: Vec<(u64, String, u32)>,
+    library: HashMap<String, Source>,
+}
+
+/// What is known of a version.
+struct Code {
+    module: String,
+    /// Its sources, until they are in.
+    bundle: Option<Arc<Bundle>>,
+    /// Its number, once it is in.
+    version: Option<u32>,
+    /// Whether it is the one that runs.
+    runs: bool,
+    /// Functions of it that can still be called though another version has taken its place.
+    left: Vec<String>,
+}
+
+/// Sources by what `require` calls them. Clones share them.
+#[derive(Clone, Default)]
+struct Library(Arc<Mutex<HashMap<String, Source>>>);
+
+impl Sources for Library {
+    fn find(&self, module: &str) -> Option<Source> {
+        lock(&self.0).get(module).cloned()
+    }
+}
+
+/// A function of a module, by name: looked up again when something got in.
+pub(super) struct Callee {
+    module: String,
+    name: String,
+    found: Mutex<Found>,
+    /// What it said when it failed; it is not called again.
+    failed: Mutex<Option<String>>,
+}
+
+/// Where a function was found, and in which state of things.
+#[derive(Default)]
+struct Found {
+    entries: u64,
+    /// The module's table, and the key of the function there.
+    place: Option<(Table, mlua::LuaString)>,
+}
+
+impl Callee {
+    pub(super) fn new(module: &str, name: &str) -> Self {
+        Self {
+            module: module.to_owned(),
+            name: name.to_owned(),
+            found: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+}
+
+/// What a script raised, as systems return it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Raised(String);
+
+impl Stage {
+    pub(super) fn new(
+        limits: Limits,
+        registry: Option<&Arc<Registry>>,
+    ) -> Result<Self, ScriptError> {
+        let library = Library::default();
+        let mut domain = Domain::new(limits, Box::new(library.clone()))?;
+        world::install(&domain)?;
+        let schedule = Schedule::default();
+        let install = || -> mlua::Result<()> {
+            let engine = schedule.install(&domain)?;
+            if let Some(registry) = registry {
+                engine.raw_set("call", by_name(domain.lua(), registry)?)?;
+            }
+            Ok(())
+        };
+        install().map_err(|error| ScriptError::new(&error))?;
+        let journal = schedule.journal(domain.callbacks());
+        domain.set_host(Box::new(journal))?;
+        Ok(Self {
+            inner: RwLock::new(Inner {
+                domain,
+                pending: None,
+                looked: None,
+            }),
+            codes: Mutex::default(),
+            gone: Mutex::default(),
+            library,
+            schedule,
+            entries: AtomicU64::new(1),
+        })
+    }
+
+    /// Puts the sources of a version down, to be entered at the swap. Any thread.
+    pub(super) fn expect(&self, code: u64, module: &str, bundle: Bundle) {
+        let known = Code {
+            module: module.to_owned(),
+            bundle: Some(Arc::new(bundle)),
+            version: None,
+            runs: false,
+            left: Vec::new(),
+        };
+        lock(&self.codes).insert(code, known);
+    }
+
+    /// Functions that can still be called, of those of the versions that have any. Any thread.
+    pub(super) fn left(&self, codes: &[u64]) -> HashMap<u64, Vec<String>> {
+        let known = lock(&self.codes);
+        let left = codes.iter().filter_map(|code| {
+            let left = &known.get(code)?.left;
+            (!left.is_empty()).then(|| (*code, left.clone()))
+        });
+        left.collect()
+    }
+
+    /// A version is not wanted any more. Any thread.
+    pub(super) fn close(&self, code: u64) {
+        let known = lock(&self.codes).remove(&code);
+        if let Some(code) = known.filter(|code| code.runs) {
+            lock(&self.gone).push(code.module);
+        }
+    }
+
+    /// Calls a function that the engine knows; nothing if the module has none of that name.
+    /// One that has failed is not called again.
+    pub(super) fn run(
+        &self,
+        world: &mut World,
+        callee: &Callee,
+        arguments: impl IntoLuaMulti,
+    ) -> Result<(), BevyError> {
+        if let Some(message) = lock(&callee.failed).as_ref() {
+            return Err(Raised(message.clone()).into());
+        }
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match self.find(&inner, callee) {
+            Ok(Some(function)) => {
+                let _running = self.schedule.run_for(&callee.module);
+                invoke::<()>(&inner, world, &function, arguments)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        outcome.map_err(|error| {
+            let message = format!("{}; it is paused until the next reload", told(&error));
+            *lock(&callee.failed) = Some(message.clone());
+            Raised(message).into()
+        })
+    }
+
+    /// Calls a function by name.
+    pub(super) fn call(
+        &self,
+        world: &mut World,
+        callee: &Callee,
+        arguments: &[Value],
+    ) -> Result<Value, String> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let mut call = || -> mlua::Result<Value> {
+            let lua = inner.domain.lua();
+            let function = self.find(&inner, callee)?.ok_or_else(|| {
+                mlua::Error::runtime(format!("`{}` is no function any more", callee.name))
+            })?;
+            let arguments = arguments.iter().map(|value| values::to_lua(lua, value));
+            let arguments: MultiValue = arguments.collect::<mlua::Result<_>>()?;
+            let _running = self.schedule.run_for(&callee.module);
+            let result = invoke::<mlua::Value>(&inner, world, &function, arguments)?;
+            values::from_lua(&result)
+        };
+        call().map_err(|error| told(&error))
+    }
+
+    /// Runs timers, keys and jobs of a module that are due.
+    pub(super) fn run_waiting(&self, world: &mut World, module: &str) {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let time = world.get_resource::<Time>().cloned();
+        let input = world.get_resource::<Input>().cloned();
+        let (time, input) = (time.as_ref(), input.as_ref());
+        let watched = |call: &mut dyn FnMut() -> mlua::Result<()>| reach(&inner, world, call);
+        self.schedule
+            .run(&inner.domain, module, time, input, watched);
+    }
+
+    /// The function that a module's table has now under a name.
+    fn find(&self, inner: &Inner, callee: &Callee) -> mlua::Result<Option<Function>> {
+        let entries = self.entries.load(Ordering::Relaxed);
+        let mut found = lock(&callee.found);
+        if found.entries != entries {
+            let lua = inner.domain.lua();
+            let module: mlua::Value = chunk::loaded(lua)?.raw_get(callee.module.as_str())?;
+            found.place = match module {
+                mlua::Value::Table(module) => Some((module, lua.create_string(&callee.name)?)),
+                _ => None,
+            };
+            found.entries = entries;
+        }
+        let Some((module, key)) = &found.place else {
+            return Ok(None);
+        };
+        Ok(match module.raw_get(key)? {
+            mlua::Value::Function(function) => Some(function),
+            _ => None,
+        })
+    }
+
+    /// Looks now and then what is left of old versions. Costs nothing while there are none.
+    pub(super) fn tick(&self) {
+        let Ok(mut inner) = self.inner.try_write() else {
+            return;
+        };
+        self.forget_gone(&mut inner);
+        if inner.looked.is_some_and(|last| last.elapsed() >= LOOK) {
+            // Functions go with the collector, which may not have been there for long.
+            let _ = inner.domain.lua().gc_step();
+            self.look(&mut inner);
+        }
+    }
+
+    /// Lets go of the modules that are not wanted any more.
+    fn forget_gone(&self, inner: &mut Inner) {
+        for module in std::mem::take(&mut *lock(&self.gone)) {
+            self.schedule.forget(inner.domain.callbacks(), &module);
+            if let Err(error) = inner.domain.forget(&module) {
+                log::write(Level::Error, &module, format_args!("{error}"));
+            }
+        }
+    }
+
+    /// Notes what is left of old versions.
+    fn look(&self, inner: &mut Inner) {
+        let draining = inner.domain.draining().unwrap_or_default();
+        inner.looked = (!draining.is_empty()).then(Instant::now);
+        for code in lock(&self.codes).values_mut() {
+            let version = draining
+                .iter()
+                .find(|old| old.module == code.module && Some(old.version) == code.version);
+            code.left = version.map_or_else(Vec::new, |old| old.functions.clone());
+        }
+    }
+
+    /// Puts the sources of versions where `require` finds them. Returns what has to run, by
+    /// module, and what was there before.
+    fn lay_out(
+        &self,
+        domain: &Domain,
+        bundles: &[(String, Arc<Bundle>)],
+    ) -> (BTreeMap<String, Source>, HashMap<String, Source>) {
+        let loaded = domain.modules();
+        let mut edits = BTreeMap::new();
+        let mut library = lock(&self.library.0);
+        let before = library.clone();
+        for (module, bundle) in bundles {
+            let sources = bundle.files.iter().map(|file| {
+                let is_own = file.module == *module;
+                (file.module.clone(), file.source(), is_own)
+            });
+            let sources: Vec<(String, Source, bool)> = sources.collect();
+            let differs = |name: &str, source: &Source| domain.differs(name, source);
+            let is_loaded = |name: &String| loaded.contains(name);
+            // Asked for though nothing differs: it runs once more.
+            let is_same = sources
+                .iter()
+                .filter(|(name, ..)| is_loaded(name))
+                .all(|(name, source, _)| !differs(name, source));
+            for (name, source, is_own) in sources {
+                // What is required and not loaded yet is loaded by who requires it.
+                let runs = if is_loaded(&name) {
+                    differs(&name, &source) || (is_own && is_same)
+                } else {
+                    is_own
+                };
+                library.insert(name.clone(), source.clone());
+                if runs {
+                    edits.insert(name, source);
+                }
+            }
+        }
+        (edits, before)
+    }
+
+    /// Names of the functions of a module's table.
+    fn functions(domain: &Domain, module: &str) -> mlua::Result<Vec<String>> {
+        let mut names = Vec::new();
+        if let mlua::Value::Table(table) = chunk::loaded(domain.lua())?.raw_get(module)? {
+            for entry in table.pairs::<mlua::Value, mlua::Value>() {
+                if let (mlua::Value::String(name), mlua::Value::Function(_)) = entry?
+                    && let Ok(name) = name.to_str()
+                {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// Where versions enter the stage.
+pub(super) struct Door(pub(super) Arc<Stage>);
+
+impl Entrance for Door {
+    fn enter(
+        &self,
+        versions: &[(u64, u32)],
+    ) -> Result<Vec<Vec<FunctionRegistration>>, (usize, String)> {
+        let stage = &*self.0;
+        let Ok(mut inner) = stage.inner.try_write() else {
+            return Err((0, "Lua code is running".to_owned()));
+        };
+        let inner = &mut *inner;
+        stage.forget_gone(inner);
+        let known = lock(&stage.codes);
+        let of = |(code, version): &(u64, u32)| {
+            let found = known.get(code)?;
+            let bundle = found.bundle.clone()?;
+            Some((*code, found.module.clone(), *version, bundle))
+        };
+        let arriving: Option<Vec<_>> = versions.iter().map(of).collect();
+        drop(known);
+        let Some(arriving) = arriving else {
+            return Err((0, "its sources are not there any more".to_owned()));
+        };
+        let bundles: Vec<(String, Arc<Bundle>)> = arriving
+            .iter()
+            .map(|(_, module, _, bundle)| (module.clone(), bundle.clone()))
+            .collect();
+        let (edits, library) = stage.lay_out(&inner.domain, &bundles);
+        for (_, module, version, _) in &arriving {
+            inner.domain.set_next_version(module, *version);
+        }
+        let entered = inner.domain.begin(edits, New::Loaded);
+        let begun = entered.map_err(|error| {
+            lock(&stage.library.0).clone_from(&library);
+            let culprit = bundles.iter().position(|(module, bundle)| {
+                let mut files = bundle.files.iter();
+                *module == error.module || files.any(|file| file.module == error.module)
+            });
+            let mut message = error.to_string();
+            if !error.script.traceback.is_empty() {
+                message.push('\n');
+                message.push_str(error.script.traceback.trim_end());
+            }
+            (culprit.unwrap_or(0), message)
+        })?;
+        let offered = bundles.iter().map(|(module, _)| {
+            let names = Stage::functions(&inner.domain, module).unwrap_or_default();
+            let functions = names
+                .iter()
+                .map(|name| offer::function(module, name, &self.0));
+            functions.collect()
+        });
+        let offered = offered.collect();
+        let codes = arriving
+            .into_iter()
+            .map(|(code, module, version, _)| (code, module, version));
+        inner.pending = Some(Pending {
+            begun,
+            codes: codes.collect(),
+            library,
+        });
+        Ok(offered)
+    }
+
+    fn commit(&self) {
+        let stage = &*self.0;
+        let mut inner = stage.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *inner;
+        let Some(pending) = inner.pending.take() else {
+            return;
+        };
+        let mut known = lock(&stage.codes);
+        for (code, module, version) in &pending.codes {
+            let before = known.values_mut().filter(|code| code.module == *module);
+            before.for_each(|code| code.runs = false);
+            if let Some(code) = known.get_mut(code) {
+                (code.bundle, code.version) = (None, Some(*version));
+                code.runs = true;
+            }
+        }
+        drop(known);
+        stage.entries.fetch_add(1, Ordering::Relaxed);
+        let modules: Vec<String> = pending.codes.iter().map(|code| code.1.clone()).collect();
+        let module = pending
+            .codes
+            .first()
+            .map_or("", |(_, module, _)| module.as_str());
+        match inner.domain.finish(pending.begun) {
+            Ok(report) => tell(&report),
+            Err(error) => log::write(Level::Error, module, format_args!("{error}")),
+        }
+        stage.schedule.entered(&modules);
+        stage.look(inner);
+    }
+
+    fn undo(&self) {
+        let stage = &*self.0;
+        let mut inner = stage.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending) = inner.pending.take() {
+            *lock(&stage.library.0) = pending.library;
+            drop(pending.begun);
+        }
+    }
+}
+
+/// Says what a reload did that people should know.
+fn tell(report: &Report) {
+    for module in &report.modules {
+        for entry in &module.entries {
+            let level = match entry.change {
+                Change::Lost | Change::NotApplied | Change::Warning => Level::Warn,
+                Change::Kept => Level::Info,
+                Change::Applied | Change::Added | Change::Removed => Level::Debug,
+            };
+            log::write(level, &module.module, format_args!("{entry}"));
+        }
+    }
+}
+
+/// `engine.call(module, function, ...)`.
+fn by_name(lua: &Lua, registry: &Arc<Registry>) -> mlua::Result<Function> {
+    let registry = registry.clone();
+    lua.create_function(
+        move |lua, (module, function, arguments): (String, String, MultiValue)| {
+            let arguments = arguments.iter().map(values::from_lua);
+            let arguments: Vec<Value> = arguments.collect::<mlua::Result<_>>()?;
+            let result = world::lend(lua, |world| {
+                let called = registry.call_with_world(world, &module, &function, &arguments);
+                called.map_err(|error| mlua::Error::runtime(error.to_string()))
+            })?;
+            values::to_lua(lua, &result)
+        },
+    )
+}
+
+/// Runs a call while it may use the world.
+fn reach<R>(inner: &Inner, world: &mut World, call: impl FnOnce() -> R) -> R {
+    world::enter(&inner.domain, world, || inner.domain.watch(call))
+}
+
+/// Calls a function while it may use the world.
+fn invoke<R: mlua::FromLuaMulti>(
+    inner: &Inner,
+    world: &mut World,
+    function: &Function,
+    arguments: impl IntoLuaMulti,
+) -> mlua::Result<R> {
+    reach(inner, world, || function.call(arguments))
+}
+
+/// What a script raised, with the calls that led there.
+pub(super) fn told(error: &mlua::Error) -> String {
+    let error = ScriptError::new(error);
+    match error.traceback.trim_end() {
+        "" => error.message,
+        traceback => format!("{}\n{traceback}", error.message),
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

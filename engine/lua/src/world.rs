@@ -1,0 +1,152 @@
+//! The world from Lua, by reflection.
+//!
+//! [`install`] gives a domain the globals; [`enter`] lets scripts use a world for the time of a
+//! call. Types are those that native modules register and derive `Reflect` for, by their short
+//! names (`"Position"`), or by their paths where two have the same (`"game::Position"`). When a
+//! native module is reloaded with other fields, scripts see them from the next call on.
+//!
+//! ```lua
+//! function M.move()
+//!     for ship, pos, vel in world:query("Position", "Velocity") do
+//!         pos.x = pos.x + vel.x * time.delta
+//!         if pos.x > 80 then world:despawn(ship) end
+//!     end
+//! end
+//! ```
+//!
+//! # `world`
+//!
+//! | function | gives |
+//! |---|---|
+//! | `world:query("A", "B")` | an iterator over entities with all of these, and the components |
+//! | `world:query{ "A", with = "B", without = { "C" } }` | as well; `B` and `C` are not given |
+//! | `world:count("A")` | how many entities a query has |
+//! | `world:columns("A.x", "A.y", ..)` | fields of all entities as tables, see below |
+//! | `world:get(entity, "A")` | the component, or nil |
+//! | `world:has(entity, "A")` | whether it has one |
+//! | `world:alive(entity)` | whether the entity is there |
+//! | `world:spawn{ A = { x = 1 }, B = true }` | a new entity; fields left out have their defaults |
+//! | `world:despawn(entity)` | whether it was there |
+//! | `world:insert(entity, "A", { x = 1 })` | nothing; puts a component in, or another in its place |
+//! | `world:remove(entity, "A")` | whether it had one |
+//! | `world:resource("Score")` | the resource |
+//! | `world:send("Hit", { damage = 3 })` | nothing; sends a message |
+//! | `world:trigger("Won")` | an error: events are registered without reflection |
+//!
+//! A loop over a query may spawn, despawn, insert and remove; entities that no longer fit when
+//! their turn comes are left out. Disabled entities are in no query.
+//!
+//! # Values
+//!
+//! Components and resources are *live*: every use looks into the world, so that a value may be
+//! kept, and says which entity and component are missing once they are gone. Writing counts as
+//! a change, reading does not.
+//!
+//! | in Rust | in Lua |
+//! |---|---|
+//! | numbers, `bool`, `String`, `char` | numbers, booleans, strings; what does not fit is an error |
+//! | `Entity` | an entity; equal if it is the same, may be a key of a table |
+//! | struct | `value.field`; assign a table or another such value |
+//! | tuple, tuple struct | `value[1]`; a tuple of one may be assigned without a table |
+//! | `Vec`, array | `value[1]`, `#value`, `ipairs`, `table.insert`, `table.remove` |
+//! | map | `value[key]`; nil removes |
+//! | set | `value[key]` is true or nil, and is assigned so |
+//! | `Option` | nil or the value |
+//! | enum | a string, or for variants with fields a value with `variant` and the fields; assign the name, or `{ variant = "Hit", 3 }` |
+//! | others | by `#[reflect(Serialize, Deserialize)]`, as whole values |
+//!
+//! `pairs` goes over fields, elements and entries; `tostring` shows all of it.
+//!
+//! # Columns
+//!
+//! A live value costs about as much as a call. For loops over thousands, `columns` copies
+//! fields into plain tables, one for each, row by row, and `write` puts them back:
+//!
+//! ```lua
+//! local ships, x, vx = world:columns("Position.x", "Velocity.x")
+//! for i = 1, #ships do
+//!     x[i] = x[i] + vx[i] * time.delta
+//! end
+//! ships:write("Position.x", x)
+//! ```
+//!
+//! | function | gives |
+//! |---|---|
+//! | `#ships` | number of rows |
+//! | `ships:entity(i)` | the entity of a row |
+//! | `ships:write("A.x", x, "A.y", y, ..)` | nothing; writes tables back, one element for each row |
+//!
+//! The components need a `Default` that is reflected. What was not changed is not written and
+//! does not count as changed; entities that are gone meanwhile are left out. `with` and
+//! `without` are as in queries.
+//!
+//! # `time`, `input`, `log`
+//!
+//! | | |
+//! |---|---|
+//! | `time.delta`, `time.elapsed`, `time.frame_time` | seconds |
+//! | `time.frame` | number of the frame |
+//! | `input.held(key)`, `input.pressed(key)`, `input.released(key)` | keys: `"a"`, `"Space"`, `"Left"`, `"F1"` |
+//! | `input.button_held(button)`, `input.clicked(button)` | buttons: `"left"`, `"right"`, `"middle"` |
+//! | `input.mouse()` | column and row, or nil |
+//! | `log.info(..)`, `log.warn(..)`, `log.error(..)`, `log.debug(..)`, `log.trace(..)` | lines of the log; `print` is `log.info` |
+
+mod access;
+mod api;
+mod build;
+mod columns;
+mod entity;
+mod globals;
+mod make;
+mod number;
+mod part;
+mod problem;
+mod proxy;
+mod query;
+mod read;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub(crate) use globals::key;
+
+use engine_api::bevy_ecs::world::World;
+
+use crate::domain::Domain;
+use crate::error::ScriptError;
+
+/// Hands the world that scripts may use to code of the engine.
+///
+/// # Errors
+/// If there is none, or what `run` says.
+pub(crate) fn lend<R>(
+    lua: &mlua::Lua,
+    run: impl FnOnce(&mut World) -> mlua::Result<R>,
+) -> mlua::Result<R> {
+    access::with(lua, |context| run(context.world))
+}
+
+/// Gives a domain the globals `world`, `time`, `input` and `log`, and has `print` write to the
+/// log. Call it before modules are loaded.
+///
+/// # Errors
+/// If there is no memory for them.
+pub fn install(domain: &Domain) -> Result<(), ScriptError> {
+    let lua = domain.lua();
+    let install = || {
+        lua.globals()
+            .raw_set("world", lua.create_userdata(api::Api)?)?;
+        globals::install(lua)?;
+        entity::install(lua)
+    };
+    install().map_err(|error| ScriptError::new(&error))
+}
+
+/// Lets the scripts of a domain use a world while `run` calls them. Elsewhere every use is an
+/// error of Lua. May be nested: the innermost world is the one that scripts see. The world
+/// needs the resource [`StateTypes`](engine_runtime::state::StateTypes), which every swap
+/// puts there.
+pub fn enter<R>(domain: &Domain, world: &mut World, run: impl FnOnce() -> R) -> R {
+    access::enter(domain.lua(), world, run)
+}

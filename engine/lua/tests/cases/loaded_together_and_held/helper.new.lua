@@ -1,0 +1,3 @@
+local P = { more = "more" }
+function P.name() return "new" end
+return P

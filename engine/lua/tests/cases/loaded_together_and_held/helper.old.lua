@@ -1,0 +1,3 @@
+local P = {}
+function P.name() return "old" end
+return P
