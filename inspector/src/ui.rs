@@ -167,6 +167,9 @@ fn spawn_input(stop: Arc<AtomicBool>) -> io::Result<Receiver<TerminalEvent>> {
     Ok(receiver)
 }
 
+/// Shortest time that crossterm looks for input at all.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// Waits a moment for input and passes on what is there; an error when the
 /// terminal is gone. A hang-up is looked for first: crossterm would read at a
 /// closed terminal for ever.
@@ -186,16 +189,8 @@ fn read_input(to: &Sender<TerminalEvent>) -> io::Result<()> {
     if fds[0].revents().intersects(closed) || !terminal::is_there() {
         return Err(gone());
     }
-    let mut is_idle = true;
-    while event::poll(Duration::ZERO)? {
-        is_idle = false;
+    while event::poll(SHORTEST)? {
         to.send(event::read()?).map_err(|_| gone())?;
-    }
-    if is_idle && fds[0].revents().contains(PollFlags::IN) {
-        // A key that came together with a resize: crossterm waits for an edge and
-        // sees it with the next key only. Until then there is nothing to do but not
-        // to spin.
-        thread::sleep(TICK);
     }
     Ok(())
 }

@@ -185,8 +185,8 @@ fn a_script_that_is_wrong_leaves_the_old_version_running() {
     // It fails while it is loaded: all that it did is undone.
     let reload = engine.edit(
         ENEMIES,
-        "return M",
-        "M.hits = -1 error('no luck')\nreturn M",
+        "end\nreturn M\n",
+        "end\nM.hits = -1 error('no luck')\nreturn M\n",
     );
     assert_eq!(reload.outcome, ReloadOutcome::Rejected, "{reload:#?}");
     assert!(reload.message.contains("no luck"), "{reload:#?}");
@@ -357,7 +357,7 @@ fn scripts_use_the_world_and_other_modules_and_follow_types_that_change() {
         wrong.contains("boost") && wrong.contains("Speed"),
         "{wrong}"
     );
-    assert!(wrong.contains("rules.lua:18"), "{wrong}");
+    assert!(wrong.contains("rules.lua:19"), "{wrong}");
     engine.apply(
         LIB,
         "Speed { value: 7 }",
