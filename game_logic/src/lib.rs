@@ -22,9 +22,15 @@
 //! | [`render`] | drawing with braille dots |
 //! | [`calls`] | functions to call by name |
 //!
+//! Two modules in Lua play along: `assets/scripts/hunters.lua` leads the hunters
+//! ([`swarm::Hunter`]), and `assets/scripts/waves.lua` tells what happens within the
+//! waves. They use the types that are registered here, by reflection; nothing here
+//! knows them, and without them the game goes on with its own rules.
+//!
 //! Things to try while it runs: the constants marked "try changing this", any
 //! number in `assets/tuning.ron`, a second [`Spark`](effects::Spark) colour, a
-//! typing error (the old code keeps running, the error is shown).
+//! typing error (the old code keeps running, the error is shown), the values at the
+//! top of `hunters.lua`.
 //!
 //! Controls: arrows or WASD fly, the guns fire by themselves, space fires the
 //! nova, `p` pauses, `n` begins a new game after the end.
@@ -90,6 +96,7 @@ pub fn game_logic(m: &mut ModuleBuilder) {
                 keep_clock,
                 waves::run_waves,
                 player::fly,
+                swarm::enlist_hunters,
                 swarm::steer_drones,
             ),
             (
@@ -168,6 +175,7 @@ fn register_types(m: &mut ModuleBuilder) {
         .component::<weapons::Bullet>()
         .component::<weapons::Blast>()
         .component::<swarm::Drone>()
+        .component::<swarm::Hunter>()
         .component::<pickups::Pickup>()
         .component::<effects::Spark>()
         .component::<effects::Popup>();

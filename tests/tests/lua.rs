@@ -7,7 +7,7 @@ use inspector_protocol::input::{InputEvent, Key};
 use inspector_protocol::message::Request;
 use inspector_protocol::status::{ReloadOutcome, VersionState};
 use liveloop_tests::engine::{Engine, LIB};
-use liveloop_tests::scratch::Scratch;
+use liveloop_tests::scratch::{Game, Scratch};
 use serde_json::json;
 
 const ENEMIES: &str = "assets/scripts/enemies.lua";
@@ -373,5 +373,55 @@ fn scripts_use_the_world_and_other_modules_and_follow_types_that_change() {
     engine.wait("that the key is heard", |_| {
         (rules("keys", &[]) == Ok(json!(1))).then_some(())
     });
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn the_demo_game_is_led_by_its_scripts_and_goes_on_without_them() {
+    let scratch = Scratch::with(Game::Demo);
+    let (hunters, waves) = ("assets/scripts/hunters.lua", "assets/scripts/waves.lua");
+    let first = "script[\"Falling apart\"] = function()\n    wait(10)";
+    scratch.edit(waves, first, &first.replace("10", "0"));
+    let engine = start(&scratch);
+    let mood = |engine: &Engine<'_>| engine.try_call_of("hunters", "mood_now", &[]);
+    assert_eq!(mood(&engine), Ok(json!("circle")));
+    engine.call("set_shields", &["1000"]);
+    engine.call("set_wave", &["4"]);
+    // A wedge of them comes; then they circle, gather, stop, and come.
+    for wanted in ["gather", "hold", "dash"] {
+        engine.wait(wanted, |_| {
+            (mood(&engine) == Ok(json!(wanted))).then_some(())
+        });
+    }
+    scratch.edit(
+        hunters,
+        "seconds = 1.3, pace = 2.0",
+        "seconds = 60, pace = 0.1",
+    );
+    engine.wait("version 2", |status| {
+        let mut modules = status.modules.iter();
+        let hunters = modules.find(|module| module.name == "hunters")?;
+        (hunters.active == Some(2)).then_some(())
+    });
+    // They dash on, but slowly: data that the script did not change is the source's.
+    engine.wait("another dash", |_| {
+        (mood(&engine) == Ok(json!("dash"))).then_some(())
+    });
+    engine.run_frames(120);
+    assert_eq!(mood(&engine), Ok(json!("dash")));
+    let problems = engine.dump().problems;
+    assert!(problems.is_empty(), "{problems:#?}");
+
+    let config = scratch.read("assets/engine.ron");
+    let without = config.lines().filter(|line| !line.contains("kind: lua"));
+    scratch.save("assets/engine.ron", &without.collect::<Vec<_>>().join("\n"));
+    engine.wait("that the scripts are gone", |status| {
+        let mut modules = status.modules.iter();
+        let is_gone = modules.all(|module| module.name == "game_logic" || module.active.is_none());
+        is_gone.then_some(())
+    });
+    engine.run_frames(60);
+    let problems = engine.dump().problems;
+    assert!(problems.is_empty(), "{problems:#?}");
     assert!(engine.finish().success());
 }

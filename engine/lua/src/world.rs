@@ -47,7 +47,7 @@
 //! | numbers, `bool`, `String`, `char` | numbers, booleans, strings; what does not fit is an error |
 //! | `Entity` | an entity; equal if it is the same, may be a key of a table |
 //! | struct | `value.field`; assign a table or another such value |
-//! | tuple, tuple struct | `value[1]`; a tuple of one may be assigned without a table |
+//! | tuple, tuple struct | `value[1]`, so `position[1].x` and column `"Position.1.x"` for a `Position(Vec2)`; a tuple of one may be assigned without a table |
 //! | `Vec`, array | `value[1]`, `#value`, `ipairs`, `table.insert`, `table.remove` |
 //! | map | `value[key]`; nil removes |
 //! | set | `value[key]` is true or nil, and is assigned so |

@@ -1,12 +1,14 @@
 //! Thousands of drones.
 
 mod destroyed;
+mod hunter;
 mod spawn;
 mod steer;
 
 use engine_api::prelude::*;
 
 pub use destroyed::{DroneDestroyed, split};
+pub use hunter::{Hunter, enlist_hunters};
 pub use spawn::{Formation, drone, place};
 pub use steer::steer_drones;
 

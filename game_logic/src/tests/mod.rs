@@ -4,3 +4,4 @@ mod assets;
 mod cost;
 mod harness;
 mod play;
+mod script;

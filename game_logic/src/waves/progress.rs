@@ -28,6 +28,8 @@ pub struct WaveProgress {
     pub released: u32,
     /// Drones that are due; the fraction waits for the next frame.
     pub due: f32,
+    /// Seconds for which nobody comes in. Scripts set it.
+    pub hold: f32,
 }
 
 /// A wave begins.
@@ -89,6 +91,10 @@ pub fn run_waves(
         });
     }
     progress.seconds += time.delta();
+    if progress.hold > 0.0 {
+        progress.hold -= time.delta();
+        return;
+    }
     if progress.seconds < plan.pause {
         return;
     }
