@@ -24,7 +24,9 @@ pub(crate) fn create(runs: &Path) -> io::Result<PathBuf> {
         // Executables of runs that were killed.
         let _ = fs::remove_dir_all(run.join("engine"));
     }
-    for run in ended.iter().rev().skip(KEPT) {
+    let mut saved: Vec<_> = ended.iter().map(|run| (saved_at(run), run)).collect();
+    saved.sort();
+    for (_, run) in saved.iter().rev().skip(KEPT) {
         // What cannot be removed now is removed by a later run.
         let _ = fs::remove_dir_all(run);
     }
@@ -35,9 +37,19 @@ pub(crate) fn create(runs: &Path) -> io::Result<PathBuf> {
     Ok(run)
 }
 
-/// The folder of the last run that ended, if there is one.
+/// The folder of the run that ended and saved last, if there is one; one that saved nothing, only
+/// if no other did.
 pub(crate) fn last(runs: &Path) -> Option<PathBuf> {
-    all(runs).into_iter().rev().find(|run| !is_running(run))
+    let ended = all(runs).into_iter().filter(|run| !is_running(run));
+    ended.max_by_key(|run| saved_at(run))
+}
+
+/// When a run made its last checkpoint; `None` if it made none.
+fn saved_at(run: &Path) -> Option<SystemTime> {
+    let checkpoints = fs::read_dir(run.join("checkpoints")).ok()?.flatten();
+    checkpoints
+        .filter_map(|file| file.metadata().ok()?.modified().ok())
+        .max()
 }
 
 /// Folders of all runs, oldest first.
@@ -93,5 +105,27 @@ mod tests {
         assert!(mine.is_dir());
         let last = last(runs.path()).unwrap();
         assert!(last.ends_with("0000000000000006-4294967295"), "{last:?}");
+    }
+
+    #[test]
+    fn runs_that_saved_nothing_make_way_for_those_that_did() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = |age: u32| runs.path().join(format!("{age:016}-4294967295"));
+        for age in 1..=6 {
+            fs::create_dir(run(age)).unwrap();
+        }
+        // The one that began first was the last to save.
+        for (age, second) in [(2, 100), (1, 200)] {
+            let folder = run(age).join("checkpoints");
+            fs::create_dir(&folder).unwrap();
+            let file = fs::File::create(folder.join("one")).unwrap();
+            let at = UNIX_EPOCH + std::time::Duration::from_secs(second);
+            file.set_modified(at).unwrap();
+        }
+        assert_eq!(last(runs.path()), Some(run(1)));
+        create(runs.path()).unwrap();
+        assert_eq!(last(runs.path()), Some(run(1)));
+        assert!(run(2).is_dir());
+        assert!(!run(5).is_dir());
     }
 }

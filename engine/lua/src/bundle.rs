@@ -58,7 +58,8 @@ pub struct BundleProblem {
 
 impl Bundle {
     /// Reads a module's source and those that it requires. `shown` makes the names that people
-    /// see of paths. Files that are not there are left to `require`, which says so.
+    /// see of paths; `is_module` says what `require` finds without a file, as other modules of
+    /// the game.
     ///
     /// # Errors
     /// The files that cannot be read.
@@ -66,6 +67,7 @@ impl Bundle {
         module: &str,
         path: &Path,
         shown: impl Fn(&Path) -> String,
+        is_module: impl Fn(&str) -> bool,
     ) -> Result<Self, Vec<BundleProblem>> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut files: Vec<BundledFile> = Vec::new();
@@ -77,12 +79,28 @@ impl Bundle {
             }
             let file = shown(&path);
             match read(&path) {
+                Ok(text) if text.trim().is_empty() => problems.push(BundleProblem {
+                    file,
+                    line: 0,
+                    message: "is empty; a module returns a table".to_owned(),
+                }),
                 Ok(text) => {
-                    let siblings = required(&text).into_iter();
-                    waiting.extend(siblings.filter_map(|name| {
-                        let place = place_of(folder, &name)?;
-                        place.is_file().then_some((name, place))
-                    }));
+                    for (name, line) in required(&text) {
+                        let place = place_of(folder, &name);
+                        if let Some(place) = place.filter(|place| place.is_file()) {
+                            waiting.push_back((name, place));
+                        } else if name != "hot" && !is_module(&name) {
+                            let place = name.replace('.', "/");
+                            problems.push(BundleProblem {
+                                file: file.clone(),
+                                line,
+                                message: format!(
+                                    "there is no module `{name}`; it would be `{place}.lua` beside \
+                                     the module's own file"
+                                ),
+                            });
+                        }
+                    }
                     files.push(BundledFile {
                         module: name,
                         file,
@@ -191,7 +209,9 @@ mod tests {
             let inside = path.strip_prefix(folder.path()).unwrap();
             inside.display().to_string()
         };
-        Bundle::collect("enemies", &folder.path().join("main.lua"), shown)
+        Bundle::collect("enemies", &folder.path().join("main.lua"), shown, |name| {
+            name == "waves"
+        })
     }
 
     #[test]
@@ -199,13 +219,10 @@ mod tests {
         let folder = folder(&[
             (
                 "main.lua",
-                "local a = require 'a'; require(\"ai.path\"); require \"hot\"",
+                "local a = require 'a'; require(\"ai.path\"); require \"hot\" require 'waves'",
             ),
             ("a.lua", "require [[ai.path]]; return {}"),
-            (
-                "ai/path.lua",
-                "require 'main_not_there'; require('../secret'); return 1",
-            ),
+            ("ai/path.lua", "pcall(require, 'not_there'); return 1"),
             ("other.lua", "return 2"),
         ]);
         let bundle = collect(&folder).unwrap();
@@ -243,7 +260,26 @@ mod tests {
             (problems[0].file.as_str(), problems[0].line),
             ("main.lua", 3)
         );
-        let folder = folder(&[("main.lua", "")]);
+        let missing = folder(&[("main.lua", "\nrequire('../secret')\nrequire 'gone.too'")]);
+        let problems = collect(&missing).unwrap_err();
+        let shown: Vec<_> = problems
+            .iter()
+            .map(|problem| (problem.line, &problem.message))
+            .collect();
+        assert!(
+            shown[0].0 == 2 && shown[0].1.contains("../secret"),
+            "{shown:?}"
+        );
+        assert!(
+            shown[1].0 == 3 && shown[1].1.contains("gone/too.lua"),
+            "{shown:?}"
+        );
+        let folder = folder(&[("main.lua", " \n")]);
+        assert!(
+            collect(&folder).unwrap_err()[0]
+                .message
+                .starts_with("is empty")
+        );
         std::fs::write(folder.path().join("main.lua"), b"-- ok\n\xff").unwrap();
         let problems = collect(&folder).unwrap_err();
         assert!(

@@ -198,8 +198,8 @@ pub(crate) fn other_than_functions(source: &str, functions: &[Written]) -> Optio
         .map(str::to_string)
 }
 
-/// Names that a source gives to `require` as text, in order.
-pub(crate) fn required(source: &str) -> Vec<String> {
+/// Names that a source gives to `require` as text, in order, with their lines.
+pub(crate) fn required(source: &str) -> Vec<(String, u32)> {
     let tokens = tokens(source);
     let calls = tokens
         .iter()
@@ -212,7 +212,9 @@ pub(crate) fn required(source: &str) -> Vec<String> {
         } else {
             next
         };
-        text_of(text)
+        let offset = text.as_ptr() as usize - source.as_ptr() as usize;
+        let line = source[..offset].matches('\n').count() + 1;
+        Some((text_of(text)?, line as u32))
     });
     names.collect()
 }

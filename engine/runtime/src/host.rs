@@ -142,6 +142,8 @@ pub struct Host {
     /// Modules whose first version is in and whose assets are being read; `Startup`
     /// runs when they are there.
     starting: Vec<(String, VersionKey)>,
+    /// Modules whose `Startup` has run: one that is taken out and comes back finds its values.
+    started: HashSet<String>,
     last_housekeeping: Instant,
     frame: u64,
     ended: bool,
@@ -252,6 +254,7 @@ impl Host {
             viewport_wanted: false,
             easel,
             starting: Vec::new(),
+            started: HashSet::new(),
             last_housekeeping: Instant::now(),
             frame: 0,
             ended: false,

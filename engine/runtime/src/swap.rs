@@ -89,6 +89,8 @@ pub struct ActiveModule {
     since: Instant,
     /// Whether it took the place of another one.
     replaced: bool,
+    /// Whether its code has entered a state, which begins anew with the module.
+    has_own_state: bool,
     /// Shared with the asset loader, which parses off the frame loop.
     assets: Arc<Vec<AssetRegistration>>,
 }
@@ -273,10 +275,8 @@ impl ActiveModules {
         let _ = panic::guard(|| world.flush());
         let mut types = GroupTypes::default();
         let mut group = self.take_apart(group, &mut types)?;
-        let offers: Vec<Offer> = group
-            .iter_mut()
-            .map(|new| std::mem::take(&mut new.offer))
-            .collect();
+        let offers = group.iter_mut().map(|new| std::mem::take(&mut new.offer));
+        let offers: Vec<Offer> = offers.collect();
         let shared: Vec<SharedRegistration> = group
             .iter_mut()
             .flat_map(|new| std::mem::take(&mut new.shared))
@@ -346,6 +346,7 @@ impl ActiveModules {
                 results: new.results,
                 since: Instant::now(),
                 replaced: self.get(&module).is_some(),
+                has_own_state: new.entrance.is_some(),
                 assets: Arc::new(new.assets),
                 name: module.clone(),
             };
@@ -673,6 +674,11 @@ impl ActiveModules {
     /// The active version of a module.
     pub fn get(&self, module: &str) -> Option<&ActiveModule> {
         self.modules.iter().find(|active| active.name == module)
+    }
+
+    /// Whether a module keeps values outside of the world, which begin anew with it.
+    pub(crate) fn has_own_state(&self, module: &str) -> bool {
+        self.get(module).is_some_and(|active| active.has_own_state)
     }
 
     /// The module whose active version has an id.

@@ -89,7 +89,12 @@ impl Supervisor {
     fn gather(&self, module: &ModuleConfig) -> (State, Vec<u8>) {
         let path = self.project.root.join(&module.path);
         let shown = |path: &Path| self.shorten(path);
-        let checked = Bundle::collect(&module.name, &path, shown).and_then(|bundle| {
+        let is_module = |name: &str| {
+            let mut modules = self.config.modules.iter();
+            modules.any(|module| module.kind == ModuleKind::Lua && module.name == name)
+        };
+        let gathered = Bundle::collect(&module.name, &path, shown, is_module);
+        let checked = gathered.and_then(|bundle| {
             let problems = bundle.check();
             if problems.is_empty() {
                 Ok(bundle.to_bytes())

@@ -209,9 +209,12 @@ impl Host {
             self.waiting.retain(|waiting| waiting != module);
             return;
         }
-        let mut faults = Vec::new();
-        self.modules.start(module, &mut self.world, &mut faults);
-        self.report(faults);
+        let is_first = self.started.insert(module.to_owned());
+        if is_first || self.modules.has_own_state(module) {
+            let mut faults = Vec::new();
+            self.modules.start(module, &mut self.world, &mut faults);
+            self.report(faults);
+        }
         self.waiting.retain(|waiting| waiting != module);
     }
 }

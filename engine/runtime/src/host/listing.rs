@@ -44,6 +44,9 @@ impl Host {
         for (starting, _) in self.starting.iter_mut().filter(|(name, _)| name == from) {
             to.clone_into(starting);
         }
+        if self.started.remove(from) {
+            self.started.insert(to.to_owned());
+        }
         self.board.clear_problems(&format!("system:{from}:"));
         let _ = self
             .asset_loader
