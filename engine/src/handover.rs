@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use inspector_protocol::status::ReloadStatus;
 use serde::{Deserialize, Serialize};
 
+use crate::supervisor::PushedFiles;
+
 /// The argument before the path.
 pub(crate) const ARGUMENT: &str = "--handover";
 
@@ -38,6 +40,8 @@ pub(crate) struct Handover {
     pub(crate) history: Vec<ReloadStatus>,
     /// What the next host begins with.
     pub(crate) modules: BTreeMap<String, HandedModule>,
+    /// Texts that were pushed.
+    pub(crate) pushed: PushedFiles,
 }
 
 /// A module that is handed over.

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use inspector_protocol::message::{Answer, Event, Request, Subscription, WorldAct};
+use inspector_protocol::message::{
+    Answer, Event, LARGEST_PUSH, Push, Request, Subscription, WorldAct,
+};
 use inspector_protocol::status::{ReloadStatus, Status};
 use serde::Serialize;
 
@@ -63,6 +65,16 @@ pub enum InspectorCommand {
     Reload {
         /// Module.
         module: String,
+    },
+    /// Run another source of a Lua module until its file changes and print how it went as JSON.
+    Push {
+        /// The file holds functions of the module; the rest stays as it runs.
+        #[arg(long)]
+        patch: bool,
+        /// Module, or a file of one as `require` calls it.
+        module: String,
+        /// Lua source.
+        file: PathBuf,
     },
     /// Print the world as a scene (RON), or write it to a file.
     Save {
@@ -279,9 +291,7 @@ fn execute(link: &Link, command: InspectorCommand, attach: &str) -> Result<(), C
         },
         InspectorCommand::Save { file } => save(link, file.as_deref()),
         InspectorCommand::Load { file } => {
-            let text = fs::read_to_string(&file).map_err(|error| {
-                CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
-            })?;
+            let text = read(&file)?;
             let name = file.display().to_string();
             world(link, WorldAct::Load { name, text }).and_then(|json| print_line(&json))
         }
@@ -296,6 +306,19 @@ fn execute(link: &Link, command: InspectorCommand, attach: &str) -> Result<(), C
         InspectorCommand::Reload { module } => {
             reloaded(ask(link, Request::Reload { id: ID, module })?)
         }
+        InspectorCommand::Push {
+            patch,
+            module,
+            file,
+        } => {
+            let push = Push {
+                module,
+                name: file.display().to_string(),
+                text: source(&file)?,
+                is_patch: patch,
+            };
+            reloaded(ask(link, Request::Push { id: ID, push })?)
+        }
         InspectorCommand::Cancel { job } => match ask(link, Request::CancelJob { id: ID, job })? {
             Answer::Value(_) => Ok(()),
             other => Err(unexpected(&other)),
@@ -309,6 +332,24 @@ fn execute(link: &Link, command: InspectorCommand, attach: &str) -> Result<(), C
             },
         )?),
     }
+}
+
+fn read(file: &Path) -> Result<String, CommandError> {
+    fs::read_to_string(file).map_err(|error| {
+        CommandError::Failed(format!("{} cannot be read: {error}", file.display()))
+    })
+}
+
+/// The text of a file that is to be pushed. What is too large is not read.
+fn source(file: &Path) -> Result<String, CommandError> {
+    let size = fs::metadata(file).map_or(0, |about| about.len());
+    if size > LARGEST_PUSH {
+        let (size, most) = (size.div_ceil(1 << 20), LARGEST_PUSH >> 20);
+        let file = file.display();
+        let why = format!("{file} has {size} MiB; at most {most} MiB can be pushed");
+        return Err(CommandError::Failed(why));
+    }
+    read(file)
 }
 
 /// Has something done to the world; the answer is JSON.
@@ -505,6 +546,40 @@ mod tests {
             );
         }
         assert!(take_attach(&mut vec!["1".into(), "--attach".into()]).is_err());
+    }
+
+    #[test]
+    fn what_is_pushed_has_a_module_and_a_file() {
+        let push = |patch| {
+            Some(InspectorCommand::Push {
+                patch,
+                module: "enemies".into(),
+                file: "new.lua".into(),
+            })
+        };
+        assert_eq!(parse(&["push", "enemies", "new.lua"]).1, push(false));
+        for line in [
+            ["push", "--patch", "enemies", "new.lua"],
+            ["push", "enemies", "new.lua", "--patch"],
+        ] {
+            assert_eq!(parse(&line).1, push(true));
+        }
+    }
+
+    #[test]
+    fn a_source_that_is_too_large_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("large.lua");
+        let large = fs::File::create(&file).unwrap();
+        large.set_len(LARGEST_PUSH).unwrap();
+        assert_eq!(source(&file).unwrap().len() as u64, LARGEST_PUSH);
+        large.set_len(LARGEST_PUSH + 1).unwrap();
+        let error = source(&file).unwrap_err();
+        assert!(
+            error.to_string().contains("has 5 MiB; at most 4 MiB"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 1);
     }
 
     #[test]

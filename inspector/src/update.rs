@@ -172,6 +172,7 @@ fn not_sent(state: &mut State, request: &Request) {
         Request::Status { id }
         | Request::Call { id, .. }
         | Request::Reload { id, .. }
+        | Request::Push { id, .. }
         | Request::Rollback { id, .. }
         | Request::RestartHost { id }
         | Request::Shutdown { id } => Some(*id),

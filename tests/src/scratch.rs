@@ -173,6 +173,18 @@ impl Scratch {
         self.save(file, &text.replacen(from, to, 1));
     }
 
+    /// Lists Lua modules in the configuration, beside those that are there: names and files.
+    pub fn add_lua(&self, modules: &[(&str, &str)]) {
+        let config = self.read("assets/engine.ron");
+        let lines = modules
+            .iter()
+            .map(|(name, path)| format!("        (name: {name:?}, kind: lua, path: {path:?}),\n"));
+        let lines: String = lines.collect();
+        let at = config.find("    ],").expect("the list of modules ends");
+        let config = format!("{}{lines}{}", &config[..at], &config[at..]);
+        self.save("assets/engine.ron", &config);
+    }
+
     /// A configuration with these policies; its path.
     pub fn policies(&self, policies: &str) -> String {
         let config = self.read("assets/engine.ron");

@@ -57,18 +57,6 @@ function M.next() M.wave = M.wave + 1 return M.wave end
 return M
 "#;
 
-/// A configuration with Lua modules beside the game.
-fn configure(scratch: &Scratch, modules: &[(&str, &str)]) {
-    let config = scratch.read("assets/engine.ron");
-    let lines = modules
-        .iter()
-        .map(|(name, path)| format!("        (name: {name:?}, kind: lua, path: {path:?}),\n"));
-    let lines: String = lines.collect();
-    let at = config.find("    ],").expect("the list of modules ends");
-    let config = format!("{}{lines}{}", &config[..at], &config[at..]);
-    scratch.save("assets/engine.ron", &config);
-}
-
 fn scripts(scratch: &Scratch) {
     let folder = scratch.root.join("assets/scripts/ai");
     std::fs::create_dir_all(folder).unwrap();
@@ -96,7 +84,7 @@ fn call(engine: &Engine<'_>, function: &str, arguments: &[&str]) -> serde_json::
 fn edits_of_scripts_run_at_once_and_their_state_stays() {
     let scratch = Scratch::take();
     scripts(&scratch);
-    configure(&scratch, &[("enemies", ENEMIES)]);
+    scratch.add_lua(&[("enemies", ENEMIES)]);
     let engine = start(&scratch);
     engine.run_frames(10);
     let state = json!({ "started": true, "way": "straight", "more": null, "fired": 1 });
@@ -167,7 +155,7 @@ fn edits_of_scripts_run_at_once_and_their_state_stays() {
 fn a_script_that_is_wrong_leaves_the_old_version_running() {
     let scratch = Scratch::take();
     scripts(&scratch);
-    configure(&scratch, &[("enemies", ENEMIES)]);
+    scratch.add_lua(&[("enemies", ENEMIES)]);
     let engine = start(&scratch);
     call(&engine, "hit", &["7"]);
 
@@ -176,11 +164,23 @@ fn a_script_that_is_wrong_leaves_the_old_version_running() {
     assert_eq!(reload.outcome, ReloadOutcome::CompileError, "{reload:#?}");
     let problem = engine.wait("the problem", |status| status.problems.first().cloned());
     assert_eq!((problem.file.as_str(), problem.line), (PATHS, 2));
+    assert_eq!(problem.column, 11);
+    assert_eq!(problem.message, "unexpected symbol near '='");
+    let is_error = |line: &str| line.starts_with("[ERROR]");
+    let (_, line) = engine.log.wait(0, "the error", is_error);
+    assert_eq!(
+        line,
+        format!(
+            "[ERROR] Module 'enemies' does not compile: {PATHS}:2:11: unexpected symbol near '='"
+        )
+    );
     assert_eq!(call(&engine, "hit", &["0"]), 7);
     engine.apply(PATHS, "local P = = {}", "local P = { fixed = true }");
     engine.wait("that the problem is gone", |status| {
         status.problems.is_empty().then_some(())
     });
+    let lines = engine.log.since(0);
+    assert_eq!(lines.iter().filter(|line| is_error(line)).count(), 1);
 
     // It fails while it is loaded: all that it did is undone.
     let reload = engine.edit(
@@ -240,12 +240,12 @@ fn a_script_that_is_wrong_leaves_the_old_version_running() {
 fn scripts_come_and_go_together_or_alone_and_outlive_a_crash_of_the_host() {
     let scratch = Scratch::take();
     scripts(&scratch);
-    configure(&scratch, &[("enemies", ENEMIES)]);
+    scratch.add_lua(&[("enemies", ENEMIES)]);
     let engine = start(&scratch);
     engine.call("spawn", &["3"]);
 
     // Another module while the game runs.
-    configure(&scratch, &[("waves", WAVES)]);
+    scratch.add_lua(&[("waves", WAVES)]);
     engine.wait("that the new module runs", |status| {
         let mut modules = status.modules.iter();
         let waves = modules.find(|module| module.name == "waves")?;
@@ -339,7 +339,7 @@ fn scripts_use_the_world_and_other_modules_and_follow_types_that_change() {
     let scratch = Scratch::take();
     scripts(&scratch);
     scratch.save(RULES, RULES_TEXT);
-    configure(&scratch, &[("enemies", ENEMIES), ("rules", RULES)]);
+    scratch.add_lua(&[("enemies", ENEMIES), ("rules", RULES)]);
     let engine = start(&scratch);
     let rules =
         |function: &str, arguments: &[&str]| engine.try_call_of("rules", function, arguments);

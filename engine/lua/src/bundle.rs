@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::cells;
 use crate::chunk::Source;
 use crate::error::ScriptError;
-use crate::outline::required;
+use crate::outline::{Required, required};
 
 /// Largest source that is read, in bytes.
-const LARGEST: u64 = 4 << 20;
+pub const LARGEST_SOURCE: u64 = 4 << 20;
 
 /// The sources of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,26 +46,49 @@ impl BundledFile {
 
 /// What is wrong with a source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {message}")]
+#[error("{}: {message}", self.place())]
 pub struct BundleProblem {
     /// File as it is shown.
     pub file: String,
     /// Line, from 1; 0 if it is the file as a whole.
     pub line: u32,
+    /// Column in characters, from 1; 0 if it is the file as a whole.
+    pub column: u32,
     /// What, and what to do.
     pub message: String,
 }
 
+impl BundleProblem {
+    /// What is wrong with a file as a whole.
+    fn of_file(file: String, message: String) -> Self {
+        Self {
+            file,
+            line: 0,
+            column: 0,
+            message,
+        }
+    }
+
+    /// Where it is, as people write it: `assets/scripts/enemy.lua:3:9`.
+    pub fn place(&self) -> String {
+        match self.line {
+            0 => self.file.clone(),
+            line => format!("{}:{line}:{}", self.file, self.column),
+        }
+    }
+}
+
 impl Bundle {
-    /// Reads a module's source and those that it requires. `shown` makes the names that people
-    /// see of paths; `is_module` says what `require` finds without a file, as other modules of
-    /// the game.
+    /// Gathers a module's source and those that it requires. `text_of` gives the text of a file,
+    /// as [`read_source`] does; `shown` makes the names that people see of paths; `is_module`
+    /// says what `require` finds without a file, as other modules of the game.
     ///
     /// # Errors
     /// The files that cannot be read.
     pub fn collect(
         module: &str,
         path: &Path,
+        text_of: impl Fn(&Path) -> Result<String, String>,
         shown: impl Fn(&Path) -> String,
         is_module: impl Fn(&str) -> bool,
     ) -> Result<Self, Vec<BundleProblem>> {
@@ -78,14 +101,13 @@ impl Bundle {
                 continue;
             }
             let file = shown(&path);
-            match read(&path) {
-                Ok(text) if text.trim().is_empty() => problems.push(BundleProblem {
-                    file,
-                    line: 0,
-                    message: "is empty; a module returns a table".to_owned(),
-                }),
+            match text_of(&path) {
+                Ok(text) if text.trim().is_empty() => {
+                    let message = "is empty; a module returns a table".to_owned();
+                    problems.push(BundleProblem::of_file(file, message));
+                }
                 Ok(text) => {
-                    for (name, line) in required(&text) {
+                    for Required { name, line, column } in required(&text) {
                         let place = place_of(folder, &name);
                         if let Some(place) = place.filter(|place| place.is_file()) {
                             waiting.push_back((name, place));
@@ -94,6 +116,7 @@ impl Bundle {
                             problems.push(BundleProblem {
                                 file: file.clone(),
                                 line,
+                                column,
                                 message: format!(
                                     "there is no module `{name}`; it would be `{place}.lua` beside \
                                      the module's own file"
@@ -107,11 +130,7 @@ impl Bundle {
                         text,
                     });
                 }
-                Err(message) => problems.push(BundleProblem {
-                    file,
-                    line: 0,
-                    message,
-                }),
+                Err(message) => problems.push(BundleProblem::of_file(file, message)),
             }
         }
         if problems.is_empty() {
@@ -145,19 +164,66 @@ impl Bundle {
         let Ok(lua) = Lua::new_with(StdLib::NONE, LuaOptions::default()) else {
             return Vec::new();
         };
-        let check = |file: &BundledFile| {
-            let chunk = format!("@{}#0", file.file.replace('\0', " "));
-            let chunk = std::ffi::CString::new(chunk).unwrap_or_default();
-            let error = cells::compile(&lua, &chunk, file.text.as_bytes()).err()?;
-            let error = ScriptError::new(&error);
-            Some(BundleProblem {
-                file: file.file.clone(),
-                line: error.place.map_or(0, |place| place.line),
-                message: error.message,
-            })
-        };
+        let check = |file: &BundledFile| syntax_problem(&lua, &file.file, &file.text);
         self.files.iter().filter_map(check).collect()
     }
+}
+
+/// Compiles a source and runs nothing. `file` is its name in the problem.
+pub fn check_source(file: &str, text: &str) -> Option<BundleProblem> {
+    let lua = Lua::new_with(StdLib::NONE, LuaOptions::default()).ok()?;
+    syntax_problem(&lua, file, text)
+}
+
+fn syntax_problem(lua: &Lua, file: &str, text: &str) -> Option<BundleProblem> {
+    // A name of our own: that of the file is said once, and in our way.
+    let compile = |text: &str| {
+        let compiled = cells::compile(lua, c"@#0", text.as_bytes());
+        compiled.err().map(|error| ScriptError::new(&error))
+    };
+    let error = compile(text)?;
+    let Some(place) = &error.place else {
+        return Some(BundleProblem::of_file(file.to_owned(), error.message));
+    };
+    let before = format!(":{}: ", place.line);
+    let message = error.message.strip_prefix(&before);
+    let message = message.unwrap_or(&error.message).to_owned();
+    let column = column_of(text, place.line, &message, |cut| {
+        compile(cut).is_some_and(|cut| cut.message == error.message)
+    });
+    Some(BundleProblem {
+        file: file.to_owned(),
+        line: place.line,
+        column,
+        message,
+    })
+}
+
+/// How often a token may stand in a line before the right one is no longer looked for.
+const MOST_TOKENS: usize = 16;
+
+/// Where the token stands that a message names as `near 'x'`; 1 if it cannot be found. The same
+/// token may stand in the line before: the parser stops at the first where a source that ends
+/// there is wrong in the same way.
+fn column_of(text: &str, line: u32, message: &str, fails_there: impl Fn(&str) -> bool) -> u32 {
+    let lines = text.split_inclusive('\n');
+    let start: usize = lines.take(line as usize - 1).map(str::len).sum();
+    let rest = &text[start..];
+    let content = rest.lines().next().unwrap_or_default();
+    let near = message.rsplit_once(" near ").map_or("", |(_, token)| token);
+    let token = near
+        .strip_prefix('\'')
+        .and_then(|token| token.strip_suffix('\''));
+    let found = match token {
+        Some(token) if !token.is_empty() => {
+            let places = || content.match_indices(token).map(|(at, _)| at);
+            let is_it = |at: &usize| fails_there(&text[..start + at + token.len()]);
+            places().take(MOST_TOKENS).find(is_it).or(places().next())
+        }
+        _ if near == "<eof>" => Some(content.trim_end().len()),
+        _ => None,
+    };
+    found.map_or(1, |at| content[..at].chars().count() as u32 + 1)
 }
 
 /// Where the source of a required module would be.
@@ -176,11 +242,14 @@ fn place_of(folder: &Path, name: &str) -> Option<PathBuf> {
     Some(place)
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a source.
+///
+/// # Errors
+/// Why there is none, for people.
+pub fn read_source(path: &Path) -> Result<String, String> {
     let about = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
-    if about.len() > LARGEST {
-        let (size, most) = (about.len() >> 20, LARGEST >> 20);
-        return Err(format!("has {size} MiB; a source has at most {most} MiB"));
+    if about.len() > LARGEST_SOURCE {
+        return Err(too_large(about.len()));
     }
     let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -188,6 +257,12 @@ fn read(path: &Path) -> Result<String, String> {
         let line = String::from_utf8_lossy(good).matches('\n').count() + 1;
         format!("is no UTF-8 text from line {line} on; save it as UTF-8")
     })
+}
+
+/// What is said of a source of so many bytes.
+pub fn too_large(bytes: u64) -> String {
+    let (size, most) = (bytes.div_ceil(1 << 20), LARGEST_SOURCE >> 20);
+    format!("has {size} MiB; a source has at most {most} MiB")
 }
 
 #[cfg(test)]
@@ -209,9 +284,8 @@ mod tests {
             let inside = path.strip_prefix(folder.path()).unwrap();
             inside.display().to_string()
         };
-        Bundle::collect("enemies", &folder.path().join("main.lua"), shown, |name| {
-            name == "waves"
-        })
+        let own = folder.path().join("main.lua");
+        Bundle::collect("enemies", &own, read_source, shown, |name| name == "waves")
     }
 
     #[test]
@@ -245,11 +319,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_or_compiled_is_named() {
         let gone = collect(&folder(&[])).unwrap_err();
-        assert!(
-            gone[0]
-                .to_string()
-                .starts_with("main.lua:0: cannot be read")
-        );
+        assert!(gone[0].to_string().starts_with("main.lua: cannot be read"));
         let wrong = folder(&[
             ("main.lua", "require 'a'\nlocal x =\n= 1"),
             ("a.lua", "return 1"),
@@ -257,8 +327,8 @@ mod tests {
         let problems = collect(&wrong).unwrap().check();
         assert_eq!(problems.len(), 1);
         assert_eq!(
-            (problems[0].file.as_str(), problems[0].line),
-            ("main.lua", 3)
+            problems[0].to_string(),
+            "main.lua:3:1: unexpected symbol near '='"
         );
         let missing = folder(&[("main.lua", "\nrequire('../secret')\nrequire 'gone.too'")]);
         let problems = collect(&missing).unwrap_err();
@@ -267,7 +337,7 @@ mod tests {
             .map(|problem| (problem.line, &problem.message))
             .collect();
         assert!(
-            shown[0].0 == 2 && shown[0].1.contains("../secret"),
+            shown[0].0 == 2 && shown[0].1.contains("../secret") && problems[0].column == 9,
             "{shown:?}"
         );
         assert!(
@@ -288,5 +358,32 @@ mod tests {
         );
         assert!(Bundle::from_bytes(b"{}").is_err());
         assert!(Bundle::from_bytes(b"{\"files\":[]}").is_err());
+    }
+
+    #[test]
+    fn the_column_is_that_of_the_token_where_the_parser_stops() {
+        for (text, place, message) in [
+            ("local x = = 1", "m:1:11", "unexpected symbol near '='"),
+            ("return 1\nlocal", "m:2:1", "<eof> expected near 'local'"),
+            (
+                "local e = 'é' local f = = 2",
+                "m:1:25",
+                "unexpected symbol near '='",
+            ),
+            ("f(1, (2)", "m:1:9", "')' expected near <eof>"),
+            ("x = 'a'\ny = 'b\n", "m:2:5", "unfinished string near ''b'"),
+            (
+                "x = 1\ngoto there",
+                "m:2:1",
+                "no visible label 'there' for <goto> at line 2",
+            ),
+        ] {
+            let problem = check_source("m", text).unwrap();
+            assert_eq!(
+                (problem.place().as_str(), problem.message.as_str()),
+                (place, message)
+            );
+        }
+        assert_eq!(check_source("m", "return {}"), None);
     }
 }

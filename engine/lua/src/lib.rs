@@ -113,11 +113,14 @@ mod transaction;
 mod watchdog;
 pub mod world;
 
-pub use bundle::{Bundle, BundleProblem, BundledFile};
+pub use bundle::{
+    Bundle, BundleProblem, BundledFile, LARGEST_SOURCE, check_source, read_source, too_large,
+};
 pub use chunk::{NoSources, Source, Sources};
 pub use domain::{Domain, PreparedReload};
 pub use drain::DrainingVersion;
 pub use error::{Phase, Position, ReloadError, ScriptError};
 pub use host::{CallbackId, Callbacks, Host};
 pub use modules::Limits;
+pub use patch::patched;
 pub use report::{Change, Cost, Entry, ModuleReport, Report};

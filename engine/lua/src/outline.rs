@@ -198,13 +198,26 @@ pub(crate) fn other_than_functions(source: &str, functions: &[Written]) -> Optio
         .map(str::to_string)
 }
 
-/// Names that a source gives to `require` as text, in order, with their lines.
-pub(crate) fn required(source: &str) -> Vec<(String, u32)> {
+/// What a source gives to `require` as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Required {
+    /// The text.
+    pub(crate) name: String,
+    /// Its line, from 1.
+    pub(crate) line: u32,
+    /// Its column in characters, from 1.
+    pub(crate) column: u32,
+}
+
+/// All that a source gives to `require` as text, in order.
+pub(crate) fn required(source: &str) -> Vec<Required> {
     let tokens = tokens(source);
     let calls = tokens
         .iter()
         .enumerate()
         .filter(|(_, token)| **token == "require");
+    // Each character is counted once, however many names there are.
+    let (mut line, mut column, mut counted) = (1, 1, 0);
     let names = calls.filter_map(|(at, _)| {
         let next = tokens.get(at + 1)?;
         let text = if *next == "(" {
@@ -212,9 +225,16 @@ pub(crate) fn required(source: &str) -> Vec<(String, u32)> {
         } else {
             next
         };
+        let name = text_of(text)?;
         let offset = text.as_ptr() as usize - source.as_ptr() as usize;
-        let line = source[..offset].matches('\n').count() + 1;
-        Some((text_of(text)?, line as u32))
+        for character in source[counted..offset].chars() {
+            (line, column) = match character {
+                '\n' => (line + 1, 1),
+                _ => (line, column + 1),
+            };
+        }
+        counted = offset;
+        Some(Required { name, line, column })
     });
     names.collect()
 }

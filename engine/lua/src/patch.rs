@@ -7,7 +7,7 @@ use crate::outline::{Written, other_than_functions, outline};
 ///
 /// # Errors
 /// What the patch must not hold, for people.
-pub(crate) fn patched(running: &str, patch: &str) -> Result<String, String> {
+pub fn patched(running: &str, patch: &str) -> Result<String, String> {
     let (old, new) = (outline(running), outline(patch));
     if let Some(other) = other_than_functions(patch, &new) {
         return Err(format!(

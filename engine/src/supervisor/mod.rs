@@ -64,6 +64,7 @@ pub(crate) use hub::Socket;
 use hub::{ClientId, Hub, NewClient};
 use reloads::{Pending, Reloads};
 use restart::Restarts;
+pub(crate) use scripts::PushedFiles;
 use scripts::Scripts;
 use take_over::NextEngine;
 
@@ -331,6 +332,7 @@ impl Supervisor {
             let mut modules = self.config.modules.iter();
             modules.any(|module| module.name == *name)
         });
+        self.scripts.pushed = handover.pushed.clone();
         let loads = self.reloads.take_over(&handover, began);
         self.follow(handover.reason.clone(), began);
         self.start_host(self.go_on_from(None), loads);
@@ -603,6 +605,7 @@ impl Supervisor {
                 self.ask_host(asked, |id| ToHost::CancelJob { id, job });
             }
             Request::Reload { id, module } => self.reload(client, id, &module),
+            Request::Push { id, push } => self.push(client, id, &push),
             Request::Rollback { id, module, state } => self.rollback(client, id, &module, state),
             Request::Shared { id } => {
                 let shared = match self.shared_structs() {

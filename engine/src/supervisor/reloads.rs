@@ -20,6 +20,7 @@ use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus, ReloadTim
 
 use super::Supervisor;
 use super::hub::ClientId;
+use super::scripts::PUSH;
 use crate::config::OnPanic;
 pub(super) use gathered::Gathered;
 pub(super) use outcomes::place_in;
@@ -539,7 +540,9 @@ impl Supervisor {
         let errors = problems
             .iter()
             .filter(|problem| problem.severity == Severity::Error);
+        // What the summary says is not said again.
         let texts: Vec<_> = errors
+            .filter(|problem| !summary.contains(&problem.message))
             .map(|problem| problem.rendered.trim_end().to_owned())
             .collect();
         self.set_build_problems(&module, problems);
@@ -629,7 +632,7 @@ impl Supervisor {
             timings_ms: build_timings(pending.timings, pending.since.elapsed()),
             ..ReloadStatus::default()
         };
-        self.judge(&status, false);
+        self.judge(&status, status.trigger == PUSH);
         self.record(status, pending.waiting);
     }
 
@@ -844,12 +847,16 @@ impl Supervisor {
     }
 
     fn refuse_quarantined(&mut self, pending: Pending) {
+        let pushed = (pending.trigger == PUSH).then(|| pending.module.clone());
         let why = format!(
             "this code failed before and is quarantined; change it, or load it all the same with \
              `inspector reload {}`",
             pending.module
         );
         self.refuse(pending, why);
+        if let Some(module) = pushed {
+            self.script_went_back(&module);
+        }
     }
 }
 

@@ -148,6 +148,7 @@ impl Supervisor {
             log_seq: self.log_seq,
             history,
             modules,
+            pushed: std::mem::take(&mut self.scripts.pushed),
         };
         let file = handover.write(&self.state);
         // Without it the new engine begins with what the checkpoints have.

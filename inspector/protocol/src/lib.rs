@@ -21,7 +21,7 @@ pub mod viewport;
 pub mod wire;
 
 /// Version of this protocol. A hub refuses clients that speak another one.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// Content hash of an artifact (xxHash64, seed 0): the `hash` of a version in the
 /// status document. About 10 GB/s.

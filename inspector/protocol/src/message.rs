@@ -55,6 +55,14 @@ pub enum Request {
         /// Also restore the state of that moment.
         state: bool,
     },
+    /// Replaces the source of a Lua module until its file changes. Answered with
+    /// [`Answer::Reload`], as a reload is.
+    Push {
+        /// Comes back in the answer.
+        id: u64,
+        /// What is pushed.
+        push: Push,
+    },
     /// Does something to the world as a whole; answered with [`Answer::Value`].
     World {
         /// Comes back in the answer.
@@ -94,6 +102,22 @@ pub enum Request {
         /// Rows.
         height: u16,
     },
+}
+
+/// Largest text of a [`Push`], in bytes.
+pub const LARGEST_PUSH: u64 = 4 << 20;
+
+/// Another source for a Lua module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Push {
+    /// The module, or what `require` calls a file of one.
+    pub module: String,
+    /// What the text is called in errors.
+    pub name: String,
+    /// Lua source text of at most [`LARGEST_PUSH`] bytes.
+    pub text: String,
+    /// The text holds some functions, and the rest stays as it runs.
+    pub is_patch: bool,
 }
 
 /// What can be done to the world as a whole, between two frames.

@@ -1,14 +1,15 @@
 //! Sources that need no compiler, and are loaded like builds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine_build::BuildTimings;
-use inspector_protocol::status::Problem;
+use inspector_protocol::status::{Problem, ReloadOutcome, ReloadStatus};
 
-use super::{Built, Pending, build_timings};
+use super::{Built, Pending, Reloads, build_timings};
 use crate::supervisor::Supervisor;
 use crate::supervisor::hub::ClientId;
+use crate::supervisor::scripts::PUSH;
 
 /// What came of gathering a module's sources.
 pub(in crate::supervisor) struct Gathered {
@@ -56,7 +57,7 @@ impl Supervisor {
             }
             Err(problems) => {
                 let summary = match problems.as_slice() {
-                    [one] => one.message.clone(),
+                    [one] => with_place(one),
                     several => format!("{} errors", several.len()),
                 };
                 let times = build_timings(timings, since.elapsed());
@@ -85,5 +86,57 @@ impl Supervisor {
         request: u64,
     ) {
         self.reloads.module(module).waiting.push((id, request));
+    }
+
+    /// What was pushed to a module did not get in, and nothing was touched.
+    pub(in crate::supervisor) fn push_refused(
+        &mut self,
+        module: &str,
+        outcome: ReloadOutcome,
+        message: String,
+        since: Instant,
+        client: (ClientId, u64),
+    ) {
+        let status = ReloadStatus {
+            module: module.to_owned(),
+            outcome,
+            trigger: PUSH.to_owned(),
+            message,
+            timings_ms: build_timings(BuildTimings::default(), since.elapsed()),
+            ..ReloadStatus::default()
+        };
+        self.record(status, vec![client]);
+    }
+}
+
+impl Reloads {
+    /// The artifact that runs of a module, or ran last.
+    pub(in crate::supervisor) fn running_artifact(&self, module: &str) -> Option<&Path> {
+        let last = self.modules.get(module)?.applied.last()?;
+        Some(&last.built.artifact)
+    }
+
+    /// What was built last of a module was not wanted: the next host begins with what runs.
+    pub(super) fn forget_latest(&mut self, module: &str) {
+        let module = self.module(module);
+        if let Some(last) = module.applied.last() {
+            module.latest = Some(last.built.clone());
+        }
+    }
+}
+
+/// What a problem says, with its place.
+fn with_place(problem: &Problem) -> String {
+    let Problem {
+        file,
+        line,
+        column,
+        message,
+        ..
+    } = problem;
+    match (file.as_str(), line) {
+        ("", _) => message.clone(),
+        (file, 0) => format!("{file}: {message}"),
+        (file, line) => format!("{file}:{line}:{column}: {message}"),
     }
 }

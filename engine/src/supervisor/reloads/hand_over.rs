@@ -67,7 +67,7 @@ impl Reloads {
     }
 
     /// Whether a build is what runs, or is on its way to the host.
-    pub(super) fn has(&self, module: &str, hash: u64) -> bool {
+    pub(in crate::supervisor) fn has(&self, module: &str, hash: u64) -> bool {
         let mut pending = self.pending.values();
         let is_coming =
             pending.any(|pending| pending.module == module && pending.built.hash == hash);

@@ -16,6 +16,7 @@ use super::{Applied, Pending, build_timings};
 use crate::supervisor::Supervisor;
 use crate::supervisor::death::Culprit;
 use crate::supervisor::hub::ClientId;
+use crate::supervisor::scripts::PUSH;
 use crate::supervisor::status::rounded;
 
 impl Supervisor {
@@ -74,7 +75,19 @@ impl Supervisor {
                 failed = self.applied(&mut status, pending);
             }
         }
-        self.judge(&status, is_rollback);
+        // Neither is what the sources say.
+        let is_push = status.trigger == PUSH;
+        self.judge(&status, is_rollback || is_push);
+        let is_in = matches!(
+            status.outcome,
+            ReloadOutcome::Applied | ReloadOutcome::Unchanged
+        );
+        if status.outcome == ReloadOutcome::RolledBack || is_push && !is_in {
+            if is_push {
+                self.reloads.forget_latest(&status.module);
+            }
+            self.script_went_back(&status.module);
+        }
         if status.outcome == ReloadOutcome::RolledBack
             && let Some(failed) = failed
         {
