@@ -211,12 +211,28 @@ fn a_script_that_is_wrong_leaves_the_old_version_running() {
         problem.message.contains("paused until the next reload"),
         "{problem:#?}"
     );
+    assert_eq!((problem.file.as_str(), problem.line), (ENEMIES, 7));
     let frames = call(&engine, "frames", &[]);
     engine.run_frames(3);
     assert_eq!(call(&engine, "frames", &[]), frames);
     engine.apply(ENEMIES, "assert(dt < 0, 'wrong way')", "assert(dt > 0)");
     engine.wait("that `update` goes on", |_| {
         (call(&engine, "frames", &[]) != frames).then_some(())
+    });
+
+    // So does a timer.
+    engine.apply(ENEMIES, "M.beats + 1", "M.beats + nil");
+    let problem = engine.wait("that a timer fails", |status| {
+        let mut problems = status.problems.iter();
+        problems
+            .find(|problem| problem.message.contains("arithmetic on a nil"))
+            .cloned()
+    });
+    assert_eq!((problem.file.as_str(), problem.line), (ENEMIES, 11));
+    assert!(problem.message.contains("is paused"), "{problem:#?}");
+    engine.apply(ENEMIES, "M.beats + nil", "M.beats + 1");
+    engine.wait("that the problem is gone", |status| {
+        status.problems.is_empty().then_some(())
     });
 
     // Back to the version before.

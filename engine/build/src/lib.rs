@@ -15,6 +15,7 @@
 //! | `watch` | thread `build-watch`: events of the system -> files to look at |
 //! | `temporary`, `snapshot` | which files count, and whether their content is new |
 //! | `shared` | the changes that wait for the building thread |
+//! | `files` | files that are watched where nothing is built: [`FileWatch`] |
 //! | `project` | what a changed file means for each module |
 //! | `runner` | thread `build-run`: decides, compiles, cancels, reports |
 //! | [`capture`], `replay` | the captured `rustc` command: recorded, kept, repeated |
@@ -37,6 +38,7 @@ mod diagnostics;
 mod environment;
 mod error;
 mod event;
+mod files;
 mod platform;
 mod process;
 mod project;
@@ -52,4 +54,5 @@ pub use builder::Builder;
 pub use config::{BuilderConfig, EngineSource, ModuleSource, WatchOptions};
 pub use error::BuildError;
 pub use event::{BuildEvent, BuildMethod, BuildTimings};
+pub use files::FileWatch;
 pub use inspector_protocol::content_hash;

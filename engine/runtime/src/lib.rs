@@ -59,6 +59,7 @@ mod outbox;
 mod overdue;
 pub mod panic;
 pub mod part;
+pub mod place;
 mod places;
 pub mod rebuild;
 pub mod registry;

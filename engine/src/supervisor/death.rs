@@ -9,11 +9,12 @@ use super::Supervisor;
 use super::backtrace::About;
 use super::host_process::HostEnd;
 use super::hub::ClientId;
-use super::reloads::{Pending, place_in};
+use super::reloads::Pending;
 use super::restart::Plan;
 use crate::crash::LastWords;
 use engine_runtime::link::Snapshot;
 use engine_runtime::part::Part;
+use engine_runtime::place::place_in;
 
 /// What ran when a host died.
 #[derive(Debug, Clone, PartialEq, Eq)]

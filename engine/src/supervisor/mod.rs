@@ -40,7 +40,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use engine_build::{BuildEvent, Builder, BuilderConfig, EngineSource};
+use engine_build::{BuildEvent, Builder, BuilderConfig, EngineSource, FileWatch};
 use engine_runtime::host::ResumeFrom;
 use engine_runtime::link::{FromHost, Snapshot, ToHost};
 use inspector::ui::{self, Role, UiOptions};
@@ -151,6 +151,8 @@ struct Supervisor {
     log: LineLog,
     log_seq: u64,
     builder: Option<Builder>,
+    /// Watches what needs no builder where there is none.
+    files: Option<FileWatch>,
     reloads: Reloads,
     scripts: Scripts,
     host: Option<HostProcess>,
@@ -236,6 +238,7 @@ pub(crate) fn run(
         hub: Hub::new(),
         log_seq: 0,
         builder: None,
+        files: None,
         reloads: Reloads::default(),
         scripts: Scripts::default(),
         host: None,
@@ -309,6 +312,7 @@ impl Supervisor {
                 "Waiting for artifacts in {}",
                 self.shorten(&self.project.libraries.clone())
             ));
+            self.start_watching()?;
         } else {
             self.start_builder()?;
         }
@@ -373,6 +377,25 @@ impl Supervisor {
         .into_diagnostic()
         .wrap_err("the builder cannot be started")?;
         self.builder = Some(builder);
+        self.take_events(events)
+    }
+
+    /// Watches configuration, assets and scripts, which need no builder.
+    fn start_watching(&mut self) -> Result<()> {
+        let Project {
+            root,
+            target,
+            assets,
+            ..
+        } = &self.project;
+        let (files, events) = FileWatch::start(root, target, [assets.clone()])
+            .into_diagnostic()
+            .wrap_err("files cannot be watched")?;
+        self.files = Some(files);
+        self.take_events(events)
+    }
+
+    fn take_events(&self, events: Receiver<BuildEvent>) -> Result<()> {
         let messages = self.messages.clone();
         std::thread::Builder::new()
             .name("build-events".into())
@@ -518,6 +541,7 @@ impl Supervisor {
             );
         }
         drop(self.builder.take());
+        drop(self.files.take());
         self.running.forget();
         // Without clients the UI sees the hub go and gives the terminal back.
         drop(self.hub);

@@ -23,7 +23,6 @@ use super::hub::ClientId;
 use super::scripts::PUSH;
 use crate::config::OnPanic;
 pub(super) use gathered::Gathered;
-pub(super) use outcomes::place_in;
 use outcomes::problem_of;
 use revive::{Failed, Revived};
 use together::{Next, Together};

@@ -20,7 +20,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine_api::input::{Input, Key};
-use engine_api::log::{self, Level};
 use engine_api::time::Time;
 use mlua::{Function, Lua, Thread};
 
@@ -204,7 +203,7 @@ impl Schedule {
         }
     }
 
-    /// Runs what is due of a module, one thing after the other.
+    /// Runs what is due of a module, one thing after the other. Returns what failed, for people.
     pub(super) fn run(
         &self,
         domain: &Domain,
@@ -212,7 +211,8 @@ impl Schedule {
         time: Option<&Time>,
         input: Option<&Input>,
         mut watched: impl FnMut(&mut dyn FnMut() -> mlua::Result<()>) -> mlua::Result<()>,
-    ) {
+    ) -> Vec<String> {
+        let mut failed = Vec::new();
         let now = time.map_or(Duration::ZERO, Time::elapsed);
         for id in self.due(module, now, input) {
             let entry = lock(&self.0)
@@ -246,15 +246,8 @@ impl Schedule {
                 }
             };
             if let Err(error) = &ran {
-                log::write(
-                    Level::Error,
-                    module,
-                    format_args!(
-                        "{} failed and is paused: {}",
-                        entry.what.name(),
-                        told(error)
-                    ),
-                );
+                let name = entry.what.name();
+                failed.push(format!("{name} failed and is paused: {}", told(error)));
             }
             if is_over {
                 callbacks.release(entry.function);
@@ -266,6 +259,7 @@ impl Schedule {
                 !(is_over && other.id == id)
             });
         }
+        failed
     }
 
     /// What is due now, in the order in which it was registered.

@@ -230,14 +230,19 @@ impl Stage {
     }
 
     /// Runs timers, keys and jobs of a module that are due.
-    pub(super) fn run_waiting(&self, world: &mut World, module: &str) {
+    pub(super) fn run_waiting(&self, world: &mut World, module: &str) -> Result<(), BevyError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let time = world.get_resource::<Time>().cloned();
         let input = world.get_resource::<Input>().cloned();
         let (time, input) = (time.as_ref(), input.as_ref());
         let watched = |call: &mut dyn FnMut() -> mlua::Result<()>| reach(&inner, world, call);
-        self.schedule
+        let failed = self
+            .schedule
             .run(&inner.domain, module, time, input, watched);
+        match failed.as_slice() {
+            [] => Ok(()),
+            failed => Err(Raised(failed.join("\n")).into()),
+        }
     }
 
     /// The function that a module's table has now under a name.

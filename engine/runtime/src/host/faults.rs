@@ -4,6 +4,7 @@ use inspector_protocol::status::{Problem, Severity};
 
 use super::Host;
 use crate::link::FromHost;
+use crate::place::place_in;
 use crate::runner::SystemFault;
 
 impl Host {
@@ -31,11 +32,16 @@ impl Host {
                     let message = format!("system `{function}` failed: {message}");
                     self.outbox
                         .error(format!("Module '{module}' v{version}: {message}"));
-                    (message, String::new(), 0, 0)
+                    let (file, line, column) = place_in(&message).unwrap_or_default();
+                    (message, file, line, column)
                 }
             };
+            let place = match file.as_str() {
+                "" => String::new(),
+                file => format!("\n --> {file}:{line}:{column}"),
+            };
             let problem = Problem {
-                rendered: format!("error: {message}\n --> {file}:{line}:{column}\n"),
+                rendered: format!("error: {message}{place}\n"),
                 module: module.clone(),
                 severity: Severity::Error,
                 file,

@@ -1,11 +1,11 @@
 //! What became of a load: in the history, among the problems, in the log, and for
 //! whoever waits.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use engine_runtime::link::Reloaded;
+use engine_runtime::place::place_in;
 use inspector_protocol::message::{Answer, Event, LogLevel};
 use inspector_protocol::status::{
     MAX_RELOADS, Problem, ReloadOutcome, ReloadStatus, ReloadTimings, Severity,
@@ -275,17 +275,6 @@ pub(super) fn problem_of(module: &str, how: &str, message: &str) -> Problem {
     }
 }
 
-/// The first `path/to/file.rs:12:5` in a text.
-pub(in crate::supervisor) fn place_in(text: &str) -> Option<(String, u32, u32)> {
-    text.split_whitespace().find_map(|word| {
-        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
-        let (rest, column) = word.rsplit_once(':')?;
-        let (file, line) = rest.rsplit_once(':')?;
-        let place = (file.to_owned(), line.parse().ok()?, column.parse().ok()?);
-        Some(place).filter(|(file, ..)| Path::new(file).extension().is_some_and(|end| end == "rs"))
-    })
-}
-
 fn rounded_timings(timings: ReloadTimings) -> ReloadTimings {
     ReloadTimings {
         detect: rounded(timings.detect),
@@ -300,28 +289,6 @@ fn rounded_timings(timings: ReloadTimings) -> ReloadTimings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn places_are_found_in_messages() {
-        for (text, place) in [
-            (
-                "it panicked while it was set up: game/src/lib.rs:12:5: not today",
-                Some(("game/src/lib.rs", 12, 5)),
-            ),
-            (
-                "thread 'main' panicked at a/b.rs:1:2:",
-                Some(("a/b.rs", 1, 2)),
-            ),
-            ("component field `x` of `a::b::C` was added: 8:4", None),
-            ("at 12:30:45 nothing happened", None),
-        ] {
-            let found = place_in(text);
-            let found = found
-                .as_ref()
-                .map(|(file, line, column)| (file.as_str(), *line, *column));
-            assert_eq!(found, place, "{text}");
-        }
-    }
 
     #[test]
     fn timings_have_three_decimals() {
