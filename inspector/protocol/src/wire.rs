@@ -85,7 +85,7 @@ pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, WireError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Event, LogLine, Request};
+    use crate::message::{Event, LogLine, Push, Request};
 
     #[test]
     fn messages_survive_the_wire_back_to_back() {
@@ -134,5 +134,59 @@ mod tests {
             read::<Request>(&mut bytes.as_slice()),
             Err(WireError::Malformed(_))
         ));
+    }
+
+    /// Numbers at random (xorshift).
+    fn random(state: &mut u64) -> usize {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state as usize
+    }
+
+    #[test]
+    fn a_damaged_push_is_another_message_or_an_error() {
+        let push = |text: &str| Request::Push {
+            id: 3,
+            push: Push {
+                module: "enemies".into(),
+                name: "new.lua".into(),
+                text: text.into(),
+                is_patch: false,
+            },
+        };
+        let frames = [
+            encode(&push("return { hits = 0 }\n")).unwrap(),
+            encode(&push(&"x = 'é'\n".repeat(200))).unwrap(),
+        ];
+        let rounds = std::env::var("LIVELOOP_FUZZ_ROUNDS").ok();
+        let rounds = rounds.map_or(20_000, |rounds| rounds.parse().unwrap());
+        let mut state = 0x5eed;
+        let (mut read_on, mut refused) = (0, 0);
+        for round in 0..rounds {
+            let mut bytes = frames[round % 2].clone();
+            for _ in 0..=random(&mut state) % 3 {
+                let at = random(&mut state) % bytes.len();
+                match random(&mut state) % 4 {
+                    0 => bytes[at] ^= 1 << (random(&mut state) % 8),
+                    1 => bytes[at] = random(&mut state) as u8,
+                    // The length says how much comes: neither less nor more is waited for.
+                    2 => bytes.truncate(at + 1),
+                    _ => bytes.insert(at, 0xff),
+                }
+            }
+            let mut from = bytes.as_slice();
+            match read::<Request>(&mut from) {
+                Ok(request) => {
+                    read_on += 1;
+                    let again = encode(&request).unwrap();
+                    assert_eq!(read::<Request>(&mut again.as_slice()).unwrap(), request);
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        if rounds >= 20_000 {
+            assert!(read_on > 100 && refused > 100, "{read_on}, {refused}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::harness::{Shelf, drive};
 
 /// `CASE=name` runs that case alone.
-fn folders() -> Vec<PathBuf> {
+pub(super) fn folders() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let only = std::env::var("CASE").ok();
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
@@ -20,7 +20,8 @@ fn folders() -> Vec<PathBuf> {
     found
 }
 
-fn shelf(folder: &Path) -> Shelf {
+/// The sources of a case.
+pub(super) fn shelf(folder: &Path) -> Shelf {
     let shelf = Shelf::default();
     for version in ["old", "new", "newer"] {
         for entry in fs::read_dir(folder).unwrap() {

@@ -1,7 +1,9 @@
-//! Tests of whole reloads: cases from `tests/cases`, generated edits, and failures at every
-//! step of each.
+//! Tests of whole reloads: cases from `tests/cases`, generated edits, damaged sources, and
+//! failures at every step of each.
 
 mod cases;
+mod fuzz;
 mod generated;
 mod harness;
 mod limits;
+mod mutate;
