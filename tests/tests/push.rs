@@ -2,10 +2,21 @@
 
 #![cfg(target_os = "linux")]
 
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+
+use inspector_protocol::message::{Answer, Push, Request};
 use inspector_protocol::status::{ReloadOutcome, ReloadStatus};
+use inspector_protocol::{PROTOCOL_VERSION, wire};
 use liveloop_tests::engine::Engine;
 use liveloop_tests::scratch::Scratch;
 use serde_json::json;
+
+use mutate::{Random, mutate};
+
+/// What damages texts in the tests of the backend as well.
+#[path = "../../engine/lua/src/tests/mutate.rs"]
+mod mutate;
 
 const ENEMIES: &str = "assets/scripts/enemies.lua";
 const PATHS: &str = "assets/scripts/ai/paths.lua";
@@ -219,5 +230,72 @@ fn what_was_pushed_runs_until_its_file_is_saved_or_it_is_rolled_back() {
     let reload = engine.reload_after(seq);
     assert_eq!(reload.outcome, ReloadOutcome::Applied, "{reload:#?}");
     assert_eq!(hit(&engine, "1"), hits + 4);
+    assert!(engine.finish().success());
+}
+
+#[test]
+fn damaged_pushes_are_answered_and_the_game_goes_on() {
+    let scratch = Scratch::take();
+    let engine = start(&scratch);
+    let before = engine.dump().engine;
+    let mut random = Random::new(1);
+    let sources = [ENEMIES_TEXT, PATHS_TEXT, WAVES_TEXT];
+    let mut damaged = |is_patch| {
+        let (text, other) = (random.one_of(&sources), random.one_of(&sources));
+        let text = mutate(&mut random, text, other);
+        Push {
+            module: random
+                .one_of(&["enemies", "ai.paths", "waves", "hot", ""])
+                .to_owned(),
+            name: "damaged.lua".to_owned(),
+            text: String::from_utf8_lossy(&text).into_owned(),
+            is_patch,
+        }
+    };
+    for round in 0..60 {
+        let push = damaged(round % 4 == 0);
+        let what = format!("{push:?}");
+        match engine.ask(|id| Request::Push { id, push }) {
+            Answer::Reload(_) | Answer::Error(_) => {}
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+
+    // And frames that are damaged themselves.
+    let mut random = Random::new(2);
+    for round in 0..200 {
+        let mut socket = UnixStream::connect(&engine.socket).expect("the hub listens");
+        let hello = Request::Hello {
+            protocol: PROTOCOL_VERSION,
+            client: "test".to_owned(),
+        };
+        wire::write(&mut socket, &hello).unwrap();
+        let push = damaged(false);
+        let mut frame = wire::encode(&Request::Push { id: round, push }).unwrap();
+        for _ in 0..=random.below(3) {
+            let at = random.below(frame.len());
+            match random.below(3) {
+                // Which request it is stays: some end the game.
+                0 if at != 4 => frame[at] ^= 1 << random.below(8),
+                0 => {}
+                1 => frame.truncate(at + 1),
+                _ => frame.insert(at, 0xff),
+            }
+        }
+        // The hub may have ended the connection in between.
+        let _ = socket.write_all(&frame);
+    }
+    engine.run_frames(3);
+    let after = engine.dump().engine;
+    assert_eq!(
+        (after.host_pid, after.run_id),
+        (before.host_pid, before.run_id)
+    );
+    let lines = engine.log.since(0);
+    let panics: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("panicked"))
+        .collect();
+    assert!(panics.is_empty(), "{panics:#?}");
     assert!(engine.finish().success());
 }
