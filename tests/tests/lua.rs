@@ -441,3 +441,132 @@ fn the_demo_game_is_led_by_its_scripts_and_goes_on_without_them() {
     assert!(problems.is_empty(), "{problems:#?}");
     assert!(engine.finish().success());
 }
+
+const BLASTS: &str = "assets/scripts/blasts.lua";
+
+const BLASTS_TEXT: &str = r#"
+local M = { power = 0, reloads = {} }
+engine.on("Blast", function(blast) M.power = M.power + blast.power end)
+engine.on("ModuleReload", function(reload)
+    M.reloads[#M.reloads + 1] = reload.module .. " " .. reload.step .. " " .. tostring(reload.to)
+end)
+function M.blast(power) world:trigger("Blast", { power = power }) end
+function M.sum() return M.power end
+function M.told() return table.concat(M.reloads, ", ") end
+return M
+"#;
+
+/// What the native side has of it.
+const NATIVE_BLASTS: &str = r#"
+/// Something that scripts trigger and hear.
+#[derive(Event, Reflect, Default)]
+pub struct Blast {
+    power: u32,
+}
+
+/// What was heard of it, and of reloads.
+#[derive(Resource, Reflect, Default)]
+pub struct Blasts {
+    power: u32,
+    reloads: Vec<String>,
+}
+
+fn blasted(blast: On<Blast>, mut blasts: ResMut<Blasts>) {
+    blasts.power += blast.power;
+}
+
+fn reloaded(mut reloads: MessageReader<ModuleReload>, mut blasts: ResMut<Blasts>) {
+    for reload in reloads.read() {
+        let version = reload.to.unwrap_or(0);
+        blasts.reloads.push(format!("{} {:?} {version}", reload.module, reload.step));
+    }
+}
+
+fn blast(world: &mut World, power: u32) {
+    world.trigger(Blast { power, ..Blast::default() });
+}
+
+fn blasts(world: &mut World) -> u32 {
+    world.resource::<Blasts>().power
+}
+
+fn told(world: &mut World) -> String {
+    world.resource::<Blasts>().reloads.join(", ")
+}
+
+/// What a job of `dig` gives.
+"#;
+
+#[test]
+fn events_go_from_native_code_to_scripts_and_back_over_reloads_of_both() {
+    let scratch = Scratch::take();
+    scratch.edit(LIB, "\n/// What a job of `dig` gives.\n", NATIVE_BLASTS);
+    scratch.edit(
+        LIB,
+        ".event::<Ticked>()",
+        ".event::<Ticked>().reflected_event::<Blast>().resource::<Blasts>().observe(blasted)\n\
+         .systems(PreUpdate, reloaded).function(\"blast\", blast).function(\"blasts\", blasts)\n\
+         .function(\"told\", told)",
+    );
+    std::fs::create_dir_all(scratch.root.join("assets/scripts")).unwrap();
+    scratch.save(BLASTS, BLASTS_TEXT);
+    scratch.add_lua(&[("blasts", BLASTS)]);
+    let engine = start(&scratch);
+    engine.run_frames(2);
+    let script = |function: &str, arguments: &[&str]| {
+        let answer = engine.try_call_of("blasts", function, arguments);
+        answer.unwrap_or_else(|reason| panic!("`{function}`: {reason}"))
+    };
+    // One of each side is heard by both.
+    let check = |native: u32, lua: u32| {
+        engine.call("blast", &["1"]);
+        script("blast", &["10"]);
+        assert_eq!(
+            engine.call("blasts", &[]),
+            native,
+            "observers hear it at once"
+        );
+        engine.wait("that the script hears it", |_| {
+            (script("sum", &[]) == lua).then_some(())
+        });
+    };
+    check(11, 11);
+    engine.apply(BLASTS, "M.power + blast.power", "M.power + 2 * blast.power");
+    check(22, 33);
+    engine.apply(
+        LIB,
+        "blasts.power += blast.power",
+        "blasts.power += 3 * blast.power",
+    );
+    check(55, 55);
+    // The event gets another field, which scripts have to say then.
+    engine.apply(
+        LIB,
+        "    power: u32,\n}\n\n/// What was heard",
+        "    power: u32,\n    loud: bool,\n}\n\n/// What was heard",
+    );
+    let wrong = engine.try_call_of("blasts", "blast", &["1"]).unwrap_err();
+    assert!(wrong.contains("loud") && wrong.contains("Blast"), "{wrong}");
+
+    // All of it was told, in both.
+    let seq = engine.last_reload();
+    scratch.edit(BLASTS, "return M\n", "error('no luck')\n");
+    assert_eq!(engine.reload_after(seq).outcome, ReloadOutcome::Rejected);
+    let steps = "blasts BeforeUpdate 2, blasts AfterUpdate 2, \
+                 game_logic BeforeUpdate 2, game_logic AfterUpdate 2, \
+                 game_logic BeforeUpdate 3, game_logic AfterUpdate 3, \
+                 blasts BeforeUpdate 3, blasts Error 3";
+    for told in [
+        engine.wait("that the game was told", |_| {
+            let told = engine.text("told");
+            told.ends_with("Error 3").then_some(told)
+        }),
+        engine.wait("that the script was told", |_| {
+            let told = script("told", &[]).as_str()?.to_owned();
+            told.ends_with("Error 3").then_some(told)
+        }),
+    ] {
+        assert!(told.ends_with(steps), "{told}");
+    }
+    assert!(engine.finish().success());
+}

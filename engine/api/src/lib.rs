@@ -38,12 +38,14 @@
 //! | [`system`] | turning functions and tuples into systems with order and conditions |
 //! | [`observer`] | observers that the engine can gate, count and remove |
 //! | [`attach`] | observers that entities have by name |
+//! | [`event`] | events that scripts trigger and hear |
 //! | [`callback`] | functions called later, again and again, or on a key, with data that waits with them |
 //! | [`function`], [`value`] | functions callable by name, typed and dynamic |
 //! | [`state`] | the types that a module keeps in the world |
 //! | [`migration`] | written migrations between types |
 //! | [`component_hooks`] | hooks of components that follow their module's versions |
 //! | [`hook`] | what a module does when its versions change |
+//! | [`reload`] | what becomes of modules, as events and messages |
 //! | [`keep`](mod@keep) | values of systems and statics that survive reloads |
 //! | [`job`] | long work off the frame loop, whose result is an event |
 //! | [`message`] | readers that hear each message once, over reloads too |
@@ -63,6 +65,7 @@ pub mod asset;
 pub mod attach;
 pub mod callback;
 pub mod component_hooks;
+pub mod event;
 pub mod function;
 pub mod hook;
 pub mod input;
@@ -75,6 +78,7 @@ pub mod module;
 pub mod observer;
 mod path;
 pub mod prelude;
+pub mod reload;
 pub mod schema;
 pub mod shared;
 pub mod sources;

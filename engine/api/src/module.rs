@@ -15,6 +15,7 @@ use bevy_reflect::{FromReflect, GetTypeRegistration, PartialReflect, Reflect, Ty
 use crate::asset::AssetRegistration;
 use crate::attach;
 use crate::callback::{self, CallbackFunction};
+use crate::event::{self, ReflectedEvent};
 use crate::function::{FunctionRegistration, ModuleFunction};
 use crate::hook::{HookResult, Hooks, Reload, Unloaded};
 use crate::input::Key;
@@ -128,9 +129,26 @@ impl ModuleBuilder {
         self.state(StateType::resource::<T>())
     }
 
-    /// An event type that observers hear of.
+    /// An event type that observers hear of. For scripts see
+    /// [`ModuleBuilder::reflected_event`].
     pub fn event<T: Event + TypePath>(&mut self) -> &mut Self {
         self.state(StateType::event::<T>())
+    }
+
+    /// An event type that observers hear of, and that scripts trigger (`world:trigger`) and
+    /// hear (`engine.on`) as well; it derives `Reflect`. Modules that share the type register
+    /// it the same way. Each event costs one more observer. See [`crate::event`].
+    pub fn reflected_event<T: ReflectedEvent>(&mut self) -> &mut Self {
+        let state = StateType::reflected_event::<T>();
+        let types = &mut self.description.types;
+        types.retain(|other| other.kind != state.kind || other.stored != state.stored);
+        types.push(state);
+        let hearing = event::hearing::<T>();
+        let mut others = self.description.observers.iter();
+        if others.all(|other| other.name != hearing.name) {
+            self.description.observers.push(hearing);
+        }
+        self
     }
 
     /// A message type: systems write it with `MessageWriter` and read it with

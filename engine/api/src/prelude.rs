@@ -31,6 +31,7 @@ pub use crate::module::{
     ModuleBuilder,
     Stage::{self, PostUpdate, PreUpdate, Render, Startup, Update},
 };
+pub use crate::reload::{ModuleReload, ReloadStep};
 pub use crate::schema::RenamedFrom;
 pub use crate::shared::{Shared, SharedMut};
 pub use crate::system::IntoSystems;

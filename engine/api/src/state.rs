@@ -19,6 +19,7 @@ use bevy_reflect::{
 };
 
 use crate::component_hooks::{self, HookSet};
+use crate::event::ReflectedEvent;
 use crate::message;
 use crate::schema::{Note, Schema, reflected_types};
 
@@ -79,8 +80,9 @@ pub struct StateType {
     pub end_frame: Option<fn(&mut World)>,
     /// How values are read and made; `None` for events, which are not kept.
     pub values: Option<ValueFunctions>,
-    /// Makes a message from a reflected one (`FromReflect`) and sends it. `false` if
-    /// something of it is missing, or there is no queue. `None` for what is no message.
+    /// Makes a message from a reflected one (`FromReflect`) and sends it, or an event and
+    /// triggers it. `false` if something of it is missing, or there is no queue. `None` for
+    /// what is neither, and for events without reflection.
     pub send: Option<fn(&mut World, &dyn PartialReflect) -> bool>,
 }
 
@@ -197,6 +199,23 @@ impl StateType {
             end_frame: None,
             values: None,
             send: None,
+        }
+    }
+
+    /// An event that scripts trigger and hear as well.
+    pub fn reflected_event<T: ReflectedEvent>() -> Self {
+        Self {
+            schema: Schema::of::<T>(),
+            reflected: reflected_types::<T>(),
+            reflect: Some(TypeRegistry::register::<T>),
+            send: Some(|world, event| {
+                let event = T::from_reflect(event);
+                let triggered = event.map(|event| world.trigger(event));
+                // What observers have queued.
+                world.flush();
+                triggered.is_some()
+            }),
+            ..Self::event::<T>()
         }
     }
 

@@ -10,7 +10,7 @@
 //! | `stage` | the state on the frame thread: entering, calling, what is left of old versions |
 //! | `code` | one version as the registry holds it |
 //! | `offer` | what a version registers: systems for `init` and `update`, functions by name |
-//! | `schedule` | timers, keys and jobs |
+//! | `schedule` | timers, keys, jobs and handlers of events |
 //! | `values` | dynamic values of the engine and of Lua |
 
 mod code;

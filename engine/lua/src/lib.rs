@@ -52,6 +52,9 @@
 //! What a source does at its outermost level to tables of other modules happens again with every
 //! reload; `dispose` is the place to undo it.
 //!
+//! Beside each other, and beside what native modules have for the same, these are in the README
+//! under "Lua modules".
+//!
 //! # Where what is
 //!
 //! | module | holds |

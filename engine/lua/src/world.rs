@@ -31,10 +31,32 @@
 //! | `world:remove(entity, "A")` | whether it had one |
 //! | `world:resource("Score")` | the resource |
 //! | `world:send("Hit", { damage = 3 })` | nothing; sends a message |
-//! | `world:trigger("Won")` | an error: events are registered without reflection |
+//! | `world:trigger("Hurt", { entity = e, points = 3 })` | nothing; triggers an event: observers hear it before this returns |
 //!
 //! A loop over a query may spawn, despawn, insert and remove; entities that no longer fit when
 //! their turn comes are left out. Disabled entities are in no query.
+//!
+//! # Events and messages
+//!
+//! `engine.on(name, f)` calls `f(event)` for each event and each message of a type, whether native
+//! code or a script brings it; `engine.cancel(id)` ends that. The event is a table, a copy. What
+//! it has no field for is an error that names it; an entity that it is aimed at is one of its
+//! fields. Parts that reflection sees nothing of are nil.
+//!
+//! ```lua
+//! engine.on("Hurt", function(hurt) log.info(hurt.entity, "lost", hurt.points) end)
+//! engine.on("ModuleReload", function(reload)
+//!     if reload.step == "Error" then log.warn(reload.module, reload.error) end
+//! end)
+//! ```
+//!
+//! Handlers run in the stages `PreUpdate` and `PostUpdate`, so soon after what they handle and
+//! within a frame of it, each in the order in which things happened. Observers run at once: a
+//! handler may find that an entity is gone. Scripts use events that are registered with
+//! `m.reflected_event::<Hurt>()`, and all messages. A handler hears the messages that are queued
+//! when it is registered, and events from the next stage on. A handler that fails is reported and
+//! not called again until the next version of its module; one whose type is not there says so,
+//! and hears it when it is.
 //!
 //! # Values
 //!
@@ -96,6 +118,7 @@ mod api;
 mod build;
 mod columns;
 mod entity;
+pub(crate) mod events;
 mod globals;
 mod make;
 mod number;

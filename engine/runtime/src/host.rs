@@ -19,9 +19,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use engine_api::bevy_ecs::message::Messages;
 use engine_api::bevy_ecs::world::World;
+use engine_api::event::HeardEvents;
 use engine_api::input::Input;
 use engine_api::module::Stage;
+use engine_api::reload::ModuleReload;
 use engine_api::state::StateKind;
 use engine_api::time::Time;
 use engine_api::viewport::Viewport;
@@ -111,6 +114,8 @@ pub struct Host {
     outbox: Outbox,
     inbox: Receiver<ToHost>,
     ready_versions: Receiver<Vec<ReadyVersion>>,
+    /// Loads that no version came of.
+    failed_loads: Receiver<Reloaded>,
     ready_assets: Receiver<Box<ReadyAsset>>,
     loader: Sender<LoaderRequest>,
     asset_loader: Sender<AssetRequest>,
@@ -169,7 +174,7 @@ impl Host {
         let kinds = kinds.collect();
         crate::log::install(outbox.clone(), registry.clone());
 
-        let (loader, loader_requests) = unbounded();
+        let ((loader, loader_requests), (failed, failed_loads)) = (unbounded(), unbounded());
         let (ready, ready_versions) = bounded(16);
         let (asset_loader, asset_requests) = unbounded();
         let (ready_asset, ready_assets) = bounded(256);
@@ -190,6 +195,7 @@ impl Host {
             modules: config.modules.clone(),
             requests: loader_requests,
             ready,
+            failed,
             outbox: outbox.clone(),
             memory: Memory::default(),
             unloads: Unloads::new(config.unload, found, board.clone(), period_of(frame_rate)),
@@ -226,6 +232,7 @@ impl Host {
             outbox,
             inbox,
             ready_versions,
+            failed_loads,
             ready_assets,
             loader,
             asset_loader,
@@ -385,6 +392,9 @@ impl Host {
             self.handle(message);
         }
         self.dispatch_jobs();
+        while let Ok(failed) = self.failed_loads.try_recv() {
+            self.tell_of_failed_load(failed);
+        }
         if self.may_swap() && !self.next_versions.is_empty() {
             let ready = std::mem::take(&mut self.next_versions);
             self.swap(ready);
@@ -520,6 +530,8 @@ fn empty_world(frame_rate: u32, jobs: &JobDesk) -> World {
     world.init_resource::<Input>();
     world.init_resource::<Viewport>();
     world.insert_resource(jobs.board());
+    world.init_resource::<HeardEvents>();
+    world.init_resource::<Messages<ModuleReload>>();
     world
 }
 

@@ -115,6 +115,8 @@ pub(crate) struct Loader {
     pub(crate) modules: Vec<(String, usize)>,
     pub(crate) requests: Receiver<LoaderRequest>,
     pub(crate) ready: Sender<Vec<ReadyVersion>>,
+    /// Loads that no version came of, for the game.
+    pub(crate) failed: Sender<Reloaded>,
     pub(crate) outbox: Outbox,
     pub(crate) memory: Memory,
     pub(crate) unloads: Unloads,
@@ -317,7 +319,7 @@ impl Loader {
 
     /// Says how a load ended that no version came of.
     fn report(&self, load: &Load, outcome: ReloadOutcome, message: String, took: Duration) {
-        self.outbox.reloaded(Reloaded {
+        let report = Reloaded {
             ticket: load.ticket,
             module: load.module.clone(),
             from: self.registry.active(&load.module).map(|key| key.number),
@@ -325,7 +327,12 @@ impl Loader {
             message,
             load_ms: took.as_secs_f64() * 1000.0,
             ..Reloaded::default()
-        });
+        };
+        if outcome != ReloadOutcome::Unchanged {
+            // The frame thread is gone only when the host ends.
+            let _ = self.failed.send(report.clone());
+        }
+        self.outbox.reloaded(report);
     }
 
     fn prepare_one(&mut self, load: &Load) -> Result<PreparedVersion, (ReloadOutcome, String)> {

@@ -237,6 +237,11 @@ impl Registry {
         });
     }
 
+    /// The kind of a module: `native`.
+    pub fn kind(&self, module: &str) -> Option<String> {
+        find(&mut self.lock(), module).map(|module| module.kind.clone())
+    }
+
     /// A module has another name from now on. One that had that name before and is gone keeps
     /// it with a mark.
     pub fn rename_module(&self, from: &str, to: &str) {

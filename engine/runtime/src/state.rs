@@ -21,12 +21,14 @@ use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::{PartialReflect, TypeRegistry};
 use engine_api::callback::{self, Callback};
 use engine_api::component_hooks::{HookSet, HookTable};
+use engine_api::event;
 use engine_api::input::Input;
 use engine_api::job::JobBoard;
 use engine_api::keep::{self, KeepKey, KeptTypes};
 use engine_api::message;
 use engine_api::module::ModuleDescription;
 use engine_api::observer::CallGate;
+use engine_api::reload;
 use engine_api::schema::Schema;
 use engine_api::shared;
 use engine_api::state::{StateKind, StateType, ValueFunctions};
@@ -139,12 +141,13 @@ impl Default for StateBook {
     fn default() -> Self {
         let engine = engine_types(&mut World::new());
         // The names of kept values are saved and restored like their values, and so are what
-        // readers have heard, the observers of entities and callbacks.
+        // readers have heard, the observers of entities, callbacks, and what was said of reloads.
         let own = [
             StateType::component::<KeepKey>(),
             message::position_type(),
             StateType::component::<Attached>(),
             StateType::component::<Callback>(),
+            reload::queue_type(),
         ];
         let known = own.map(|state| {
             let known = KnownType::new(&state, KeptType::of(&state));
@@ -492,11 +495,14 @@ impl StateBook {
         types
     }
 
-    /// The types that active modules register, without those of the engine itself.
+    /// The types that active modules register, and what the engine itself sends.
     fn registered(&self) -> impl Iterator<Item = (StateKind, &KnownType)> {
         let types = self.types.iter();
         types
-            .filter(|((_, path), known)| !known.users.is_empty() && !path.starts_with(KEPT))
+            .filter(|((_, path), known)| {
+                let is_registered = !known.users.is_empty() && !path.starts_with(KEPT);
+                is_registered || known.stored == reload::queue_id()
+            })
             .map(|((kind, _), known)| (*kind, known))
     }
 
@@ -583,6 +589,8 @@ pub fn declare_engine_types(world: &mut World) {
     callback::declare(world);
     keep::declare(world);
     message::declare(world);
+    event::declare(world);
+    reload::declare(world);
     shared::declare(world);
 }
 

@@ -26,6 +26,7 @@ use engine_api::hook::{Hooks, Unloaded};
 use engine_api::keep::KeepRegistration;
 use engine_api::migration::MigrationRegistration;
 use engine_api::module::{ModuleDescription, Stage};
+use engine_api::reload;
 use engine_api::shared::SharedRegistration;
 use engine_api::state::StateType;
 use engine_api::system::sort_systems;
@@ -738,6 +739,10 @@ impl ActiveModules {
     /// Values that are forgotten are dropped by their own code, which may panic; that
     /// becomes a fault of the module's values.
     pub fn end_frame(&mut self, world: &mut World, faults: &mut Vec<SystemFault>) {
+        let mut registered = self.modules.iter().flat_map(|active| &active.end_frame);
+        if registered.all(|(stored, _)| *stored != reload::queue_id()) {
+            reload::end_frame(world);
+        }
         for (index, active) in self.modules.iter().enumerate() {
             let id = Part::Values.of(active.key.id);
             for (stored, end_frame) in &active.end_frame {

@@ -30,6 +30,10 @@ pub(super) fn register(m: &mut ModuleBuilder, module: &str, stage: &Arc<Stage>) 
     let waiting = move |world: &mut World| to.run_waiting(world, &name);
     m.systems(When::PreUpdate, waiting.into_systems().named("engine"));
 
+    let (name, to) = (module.to_owned(), stage.clone());
+    let events = move |world: &mut World| to.run_events(world, &name);
+    m.systems(When::PostUpdate, events.into_systems().named("events"));
+
     let (update, to) = (Arc::new(Callee::new(module, "update")), stage.clone());
     let update = move |world: &mut World| -> Result<(), BevyError> {
         let time = world.get_resource::<Time>();

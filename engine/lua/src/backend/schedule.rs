@@ -1,4 +1,4 @@
-//! What waits for later: timers, keys and jobs of Lua modules.
+//! What waits for later: timers, keys, jobs and handlers of events of Lua modules.
 //!
 //! Scripts reach it through the global `engine`:
 //!
@@ -7,6 +7,7 @@
 //! | `engine.after(seconds, f)` | calls `f()` once, when so much game time has passed |
 //! | `engine.every(seconds, f)` | calls `f()` each time so much game time has passed |
 //! | `engine.on_key(key, f)` | calls `f()` when a key goes down: `"n"`, `"Space"`, `"Up"`, `"F1"` |
+//! | `engine.on(name, f)` | calls `f(event)` for each event or message of that type, see [`crate::world`] |
 //! | `engine.start(f)` | a job: runs `f()` as a coroutine, one step a frame, until it ends |
 //! | `engine.cancel(id)` | what any of these returned does not happen any more |
 //! | `engine.call(module, function, ...)` | calls a function of a module of any kind by name |
@@ -16,10 +17,14 @@
 //! is loaded; what it registered later stays. A function that fails is reported, and not called
 //! again until the module's next version.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use engine_api::bevy_ecs::world::World;
+use engine_api::event::Plain;
 use engine_api::input::{Input, Key};
+use engine_api::log::{self, Level};
 use engine_api::time::Time;
 use mlua::{Function, Lua, Thread};
 
@@ -28,6 +33,7 @@ use crate::chunk;
 use crate::domain::Domain;
 use crate::host::{CallbackId, Callbacks, Host};
 use crate::world;
+use crate::world::events::{self, Source};
 
 /// Calls of modules that wait. Clones share them.
 #[derive(Clone, Default)]
@@ -49,7 +55,10 @@ struct Waiting {
 /// A function that waits.
 #[derive(Clone)]
 struct Entry {
+    /// What the script was given first: the variable that holds it is kept over reloads.
     id: u64,
+    /// What it was given when its running version registered it again.
+    newest: u64,
     module: String,
     function: CallbackId,
     what: What,
@@ -59,7 +68,7 @@ struct Entry {
     failed: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum What {
     /// At a game time, and then again after each period.
     Timer {
@@ -68,8 +77,43 @@ enum What {
         repeats: bool,
     },
     Key(Key),
+    /// Events or messages of a type.
+    Events(Handler),
     /// A coroutine.
     Job,
+}
+
+/// What a handler of events has heard.
+#[derive(Clone, PartialEq, Default)]
+struct Handler {
+    /// Name of the type, as the script wrote it.
+    name: String,
+    /// Messages of the type that it has heard, of all that were ever sent.
+    heard: usize,
+    /// What it has not been called for yet.
+    queue: VecDeque<Plain>,
+    /// It has failed: what comes is not for it.
+    is_paused: bool,
+    /// Why it hears nothing, if people were told.
+    unknown: Option<String>,
+}
+
+impl Handler {
+    fn hears(&mut self, events: impl IntoIterator<Item = Plain>) {
+        self.unknown = None;
+        if !self.is_paused {
+            self.queue.extend(events);
+        }
+    }
+}
+
+/// What is run now.
+#[derive(Clone, Copy)]
+pub(super) enum Due<'a> {
+    /// Everything.
+    All(Option<&'a Time>, Option<&'a Input>),
+    /// Handlers of events.
+    Events,
 }
 
 /// The module whose functions run, until dropped.
@@ -125,6 +169,15 @@ impl Schedule {
         })?;
         engine.raw_set("on_key", on_key)?;
         let (to, callbacks) = (self.clone(), domain.callbacks().clone());
+        let on = lua.create_function(move |lua, (name, f): (String, Function)| {
+            let handler = Handler {
+                name,
+                ..Handler::default()
+            };
+            to.add(lua, &callbacks, &f, What::Events(handler))
+        })?;
+        engine.raw_set("on", on)?;
+        let (to, callbacks) = (self.clone(), domain.callbacks().clone());
         let start = lua.create_function(move |lua, f: Function| {
             let entry = to.add(lua, &callbacks, &f, What::Job)?;
             let coroutine = lua.create_thread(f)?;
@@ -133,7 +186,7 @@ impl Schedule {
         engine.raw_set("start", start)?;
         let (to, callbacks) = (self.clone(), domain.callbacks().clone());
         let cancel = lua.create_function(move |_, id: u64| {
-            to.remove(&callbacks, |entry| entry.id == id);
+            to.remove(&callbacks, |entry| entry.id == id || entry.newest == id);
             Ok(())
         })?;
         engine.raw_set("cancel", cancel)?;
@@ -151,6 +204,7 @@ impl Schedule {
         let id = waiting.last;
         waiting.entries.push(Entry {
             id,
+            newest: id,
             module: module.unwrap_or_default(),
             function,
             what,
@@ -208,13 +262,11 @@ impl Schedule {
         &self,
         domain: &Domain,
         module: &str,
-        time: Option<&Time>,
-        input: Option<&Input>,
+        what: Due<'_>,
         mut watched: impl FnMut(&mut dyn FnMut() -> mlua::Result<()>) -> mlua::Result<()>,
     ) -> Vec<String> {
         let mut failed = Vec::new();
-        let now = time.map_or(Duration::ZERO, Time::elapsed);
-        for id in self.due(module, now, input) {
+        for id in self.due(module, what) {
             let entry = lock(&self.0)
                 .entries
                 .iter()
@@ -240,9 +292,12 @@ impl Schedule {
                     }
                 }
             } else {
-                match callbacks.get(entry.function) {
-                    None => Ok(()),
-                    Some(function) => watched(&mut || function.call::<()>(())),
+                match (callbacks.get(entry.function), &entry.what) {
+                    (None, _) => Ok(()),
+                    (Some(function), What::Events(handler)) => {
+                        self.deliver(domain.lua(), id, &handler.name, &function, &mut watched)
+                    }
+                    (Some(function), _) => watched(&mut || function.call::<()>(())),
                 }
             };
             if let Err(error) = &ran {
@@ -263,14 +318,23 @@ impl Schedule {
     }
 
     /// What is due now, in the order in which it was registered.
-    fn due(&self, module: &str, now: Duration, input: Option<&Input>) -> Vec<u64> {
+    fn due(&self, module: &str, what: Due<'_>) -> Vec<u64> {
+        let (time, input) = match what {
+            Due::All(time, input) => (time, input),
+            Due::Events => (None, None),
+        };
+        let now = time.map_or(Duration::ZERO, Time::elapsed);
         let mut waiting = lock(&self.0);
         let waiting = &mut *waiting;
         let (own, mut found) = (&waiting.own, Vec::new());
         let is_first = own.first().is_some_and(|first| first == module);
         for entry in &mut waiting.entries {
             let is_own = entry.module == module || (is_first && !own.contains(&entry.module));
-            if !is_own || entry.failed {
+            let is_asked = matches!(
+                (what, &entry.what),
+                (Due::All(..), _) | (_, What::Events(_))
+            );
+            if !is_own || entry.failed || !is_asked {
                 continue;
             }
             let is_due = match &mut entry.what {
@@ -287,6 +351,7 @@ impl Schedule {
                     is_due
                 }
                 What::Key(key) => input.is_some_and(|input| input.pressed(*key)),
+                What::Events(handler) => !handler.queue.is_empty(),
                 What::Job => true,
             };
             if is_due {
@@ -294,6 +359,84 @@ impl Schedule {
             }
         }
         found
+    }
+
+    /// Calls a handler for all that it has heard, until it fails or is cancelled.
+    fn deliver(
+        &self,
+        lua: &Lua,
+        id: u64,
+        name: &str,
+        function: &Function,
+        watched: &mut impl FnMut(&mut dyn FnMut() -> mlua::Result<()>) -> mlua::Result<()>,
+    ) -> mlua::Result<()> {
+        let next = || {
+            let mut waiting = lock(&self.0);
+            let entry = waiting.entries.iter_mut().find(|entry| entry.id == id)?;
+            match &mut entry.what {
+                What::Events(handler) => handler.queue.pop_front(),
+                _ => None,
+            }
+        };
+        while let Some(event) = next() {
+            let event = events::to_lua(lua, name, &event)?;
+            watched(&mut || function.call::<()>(&event))?;
+        }
+        Ok(())
+    }
+
+    /// Takes to the handlers what was triggered and sent since the last time. Costs a lock
+    /// while there is none.
+    pub(super) fn hear(&self, lua: &Lua, world: &mut World) {
+        let mut waiting = lock(&self.0);
+        let mut handlers: Vec<(&str, &mut Handler)> = Vec::new();
+        for entry in &mut waiting.entries {
+            if let What::Events(handler) = &mut entry.what {
+                handler.is_paused = entry.failed;
+                handlers.push((&entry.module, handler));
+            }
+        }
+        let names: Vec<String> = handlers.iter().map(|(_, of)| of.name.clone()).collect();
+        let sources = match &*names {
+            [] => Vec::new(),
+            names => events::sources(lua, world, names),
+        };
+        let wanted = sources.iter().filter_map(|source| match source {
+            Ok(Source::Event(path)) => Some(path.clone()),
+            _ => None,
+        });
+        let wanted: BTreeSet<String> = wanted.collect();
+        let (triggered, lost) = events::take_events(world, wanted);
+        if lost > 0 {
+            let message = format_args!("{lost} events were lost: there were too many at once");
+            log::write(Level::Warn, "engine", message);
+        }
+        for ((module, handler), source) in handlers.into_iter().zip(sources) {
+            match source {
+                Ok(Source::Event(path)) => {
+                    let own = triggered.iter().filter(|(of, _)| *of == path);
+                    handler.hears(own.map(|(_, event)| event.clone()));
+                }
+                Ok(Source::Message(path)) => {
+                    let (sent, heard) = events::messages_since(lua, world, &path, handler.heard);
+                    handler.hears(sent);
+                    handler.heard = heard;
+                }
+                Err(why) => {
+                    if handler.unknown.as_ref() != Some(&why) {
+                        let name = &handler.name;
+                        log::write(
+                            Level::Error,
+                            module,
+                            format_args!(
+                                "a function of `engine.on({name:?})` hears nothing: {why}"
+                            ),
+                        );
+                        handler.unknown = Some(why);
+                    }
+                }
+            }
+        }
     }
 
     /// The journal for reloads.
@@ -312,7 +455,7 @@ fn step(coroutine: &Thread) -> mlua::Result<()> {
 
 impl What {
     /// Whether another registration is for the same, whenever that is due.
-    fn is_same(self, other: Self) -> bool {
+    fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::Timer {
@@ -324,15 +467,17 @@ impl What {
                     ..
                 },
             ) => period == other && repeats == also,
+            (Self::Events(one), Self::Events(other)) => one.name == other.name,
             (one, other) => one == other,
         }
     }
 
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Timer { repeats: false, .. } => "a function of `engine.after`",
             Self::Timer { .. } => "a function of `engine.every`",
             Self::Key(_) => "a function of `engine.on_key`",
+            Self::Events(_) => "a function of `engine.on`",
             Self::Job => "a job",
         }
     }
@@ -367,10 +512,10 @@ impl Host for Journal {
             // its module would never come.
             let same = replaced
                 .iter()
-                .position(|old| old.module == new.module && old.what.is_same(new.what));
+                .position(|old| old.module == new.module && old.what.is_same(&new.what));
             if let Some(same) = same {
                 let old = replaced.remove(same);
-                new.what = old.what;
+                (new.id, new.what) = (old.id, old.what);
                 self.callbacks.release(old.function);
             }
         }

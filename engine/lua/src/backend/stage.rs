@@ -19,7 +19,7 @@ use engine_runtime::backend::Entrance;
 use engine_runtime::registry::Registry;
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table};
 
-use super::schedule::Schedule;
+use super::schedule::{Due, Schedule};
 use super::{offer, values};
 use crate::bundle::Bundle;
 use crate::chunk::{self, Source, Sources};
@@ -229,16 +229,23 @@ impl Stage {
         call().map_err(|error| told(&error))
     }
 
-    /// Runs timers, keys and jobs of a module that are due.
+    /// Runs timers, keys, jobs and handlers of events of a module that are due.
     pub(super) fn run_waiting(&self, world: &mut World, module: &str) -> Result<(), BevyError> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let time = world.get_resource::<Time>().cloned();
         let input = world.get_resource::<Input>().cloned();
-        let (time, input) = (time.as_ref(), input.as_ref());
+        self.run_due(world, module, Due::All(time.as_ref(), input.as_ref()))
+    }
+
+    /// Runs handlers of events of a module.
+    pub(super) fn run_events(&self, world: &mut World, module: &str) -> Result<(), BevyError> {
+        self.run_due(world, module, Due::Events)
+    }
+
+    fn run_due(&self, world: &mut World, module: &str, due: Due<'_>) -> Result<(), BevyError> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        self.schedule.hear(inner.domain.lua(), world);
         let watched = |call: &mut dyn FnMut() -> mlua::Result<()>| reach(&inner, world, call);
-        let failed = self
-            .schedule
-            .run(&inner.domain, module, time, input, watched);
+        let failed = self.schedule.run(&inner.domain, module, due, watched);
         match failed.as_slice() {
             [] => Ok(()),
             failed => Err(Raised(failed.join("\n")).into()),

@@ -8,6 +8,7 @@ use super::access;
 use super::build::Built;
 use super::columns;
 use super::entity;
+use super::events;
 use super::make::Maker;
 use super::part::describe;
 use super::problem::Problem;
@@ -59,8 +60,8 @@ impl UserData for Api {
         methods.add_method("send", |lua, _, (name, value): (String, Value)| {
             send(lua, &name, &value)
         });
-        methods.add_method("trigger", |lua, _, (name, _): (String, Value)| {
-            trigger(lua, &name)
+        methods.add_method("trigger", |lua, _, (name, value): (String, Value)| {
+            trigger(lua, &name, &value)
         });
     }
 }
@@ -193,15 +194,23 @@ fn send(lua: &Lua, name: &str, value: &Value) -> mlua::Result<()> {
     })
 }
 
-fn trigger(lua: &Lua, name: &str) -> mlua::Result<()> {
+fn trigger(lua: &Lua, name: &str, value: &Value) -> mlua::Result<()> {
     access::with(lua, |context| {
-        let known = context.types.find(StateKind::Event, name);
-        let known = known.map_err(Problem::raise)?;
-        Err(mlua::Error::runtime(format!(
-            "event `{}` cannot be triggered by scripts: events are registered without \
-             reflection; make it a message (`m.message::<{}>()`) and use `world:send`, or trigger \
-             it in a native function",
-            known.name, known.name
-        )))
+        let types = context.types;
+        let known = types.find(StateKind::Event, name).map_err(Problem::raise)?;
+        let Some(send) = known.kept.send else {
+            return Err(events::without_reflection(known).raise());
+        };
+        let maker = Maker::new(lua, context.world, types, known);
+        let made = maker.make_whole(or_default(value), &known.part());
+        let made = made.map_err(|problem| problem.within(&known.name).raise())?;
+        if send(context.world, &*made) {
+            Ok(())
+        } else {
+            Err(mlua::Error::runtime(format!(
+                "event `{}` was not triggered: it cannot be made of this",
+                known.name
+            )))
+        }
     })
 }

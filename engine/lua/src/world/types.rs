@@ -114,6 +114,12 @@ impl Types {
         }
     }
 
+    /// Whether a name is almost that of a type.
+    pub(super) fn is_near(&self, kind: StateKind, name: &str) -> bool {
+        let names = self.all.iter().filter(|known| known.kind == kind);
+        nearest(name, names.map(|known| known.name.as_str())).is_some()
+    }
+
     fn unknown(&self, kind: StateKind, name: &str) -> Problem {
         let (what, other) = (kind.name(), self.all.iter().find(|it| it.name == name));
         if let Some(other) = other {
@@ -122,14 +128,20 @@ impl Types {
         }
         let names = self.all.iter().filter(|known| known.kind == kind);
         let nearest = nearest(name, names.map(|known| known.name.as_str()));
-        Problem::new(match nearest {
-            Some(nearest) => format!("there is no {what} `{name}`; did you mean `{nearest}`?"),
-            None => format!(
-                "no native module registers a {what} `{name}`; derive `Reflect` for it and add \
-                 `m.{what}::<{}>()` to the module function",
-                short_name(name),
-            ),
-        })
+        if let Some(nearest) = nearest {
+            return Problem::new(format!(
+                "there is no {what} `{name}`; did you mean `{nearest}`?"
+            ));
+        }
+        let (article, builder) = match kind {
+            StateKind::Event => ("an", "reflected_event"),
+            _ => ("a", what),
+        };
+        Problem::new(format!(
+            "no native module registers {article} {what} `{name}`; derive `Reflect` for it and \
+             add `m.{builder}::<{}>()` to the module function",
+            short_name(name),
+        ))
     }
 
     /// The type that a value has.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine_api::reload::{self, ModuleReload, ReloadStep};
 use inspector_protocol::status::ReloadOutcome;
 
 use super::Host;
@@ -50,6 +51,9 @@ impl Host {
                 restore: version.restore,
             });
         }
+        for waiting in &group {
+            self.tell_of_reload(waiting, ReloadStep::BeforeUpdate, None);
+        }
         let start = Instant::now();
         let mut modules = group.iter().map(|of| &of.report.module);
         let unlisted = modules.find(|name| !self.registry.is_listed(name)).cloned();
@@ -69,16 +73,55 @@ impl Host {
             }
             Err(refusal) => {
                 let names: Vec<String> = group.iter().map(|of| of.report.module.clone()).collect();
-                for Waiting {
-                    key, mut report, ..
-                } in group
-                {
-                    self.registry.reject(&report.module, key);
-                    report.message = refusal.message_for(&report.module, &names);
+                for waiting in group {
+                    let (module, key) = (&waiting.report.module, waiting.key);
+                    self.registry.reject(module, key);
+                    let message = refusal.message_for(module, &names);
+                    let error = Some(message.clone());
+                    self.tell_of_reload(&waiting, ReloadStep::Error, error);
+                    let mut report = waiting.report;
+                    report.message = message;
                     report.swap_ms = took.as_secs_f64() * 1000.0;
                     self.outbox.reloaded(report);
                 }
             }
+        }
+    }
+
+    /// Says in the game what becomes of a module.
+    fn tell_of_reload(&mut self, waiting: &Waiting, step: ReloadStep, error: Option<String>) {
+        let module = waiting.report.module.clone();
+        let reload = ModuleReload {
+            kind: self.registry.kind(&module).unwrap_or_default(),
+            module,
+            step,
+            from: waiting.report.from,
+            to: Some(waiting.key.number),
+            error,
+        };
+        self.tell(reload);
+    }
+
+    /// Says in the game that a load brought no version.
+    pub(super) fn tell_of_failed_load(&mut self, report: Reloaded) {
+        let reload = ModuleReload {
+            kind: self.registry.kind(&report.module).unwrap_or_default(),
+            module: report.module,
+            step: ReloadStep::Error,
+            from: report.from,
+            to: None,
+            error: Some(report.message),
+        };
+        self.tell(reload);
+    }
+
+    /// Observers hear it now, systems in the next frame.
+    fn tell(&mut self, reload: ModuleReload) {
+        if let Err(report) = panic::guard(|| reload::tell(&mut self.world, reload)) {
+            self.outbox.error(format!(
+                "what a reload started panicked: {}",
+                report.summary()
+            ));
         }
     }
 
@@ -135,6 +178,7 @@ impl Host {
         self.last_housekeeping = Instant::now();
         self.keep_house();
         for waiting in group {
+            self.tell_of_reload(&waiting, ReloadStep::AfterUpdate, None);
             let report = Reloaded {
                 outcome: ReloadOutcome::Applied,
                 to: Some(waiting.key.number),

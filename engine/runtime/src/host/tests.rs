@@ -97,6 +97,7 @@ fn breaking(m: &mut ModuleBuilder) {
 
 mod jobs;
 mod rebuilding;
+mod reloads;
 
 struct Options {
     max_frames: Option<u64>,

@@ -112,6 +112,7 @@ impl Rig {
             modules: vec![("game".to_owned(), 0)],
             requests: requests.clone(),
             ready: ready_sender,
+            failed: unbounded().0,
             outbox: outbox.clone(),
             memory: Memory::default(),
             unloads: Unloads::new(policy, found, Arc::new(Board::default()), FRAME),

@@ -17,7 +17,8 @@
 //! and all of them work afterwards. What cannot move, because it belongs to one world,
 //! and is left unless the plan says otherwise: [`Observer`], `ObservedBy`, `Schedules`,
 //! `MessageRegistry`, [`HookTable`](engine_api::component_hooks::HookTable),
-//! [`Attachable`](engine_api::attach::Attachable), [`Callable`](engine_api::callback::Callable). An `Observer` that was
+//! [`Attachable`](engine_api::attach::Attachable), [`Callable`](engine_api::callback::Callable),
+//! [`Hearers`](engine_api::event::Hearers). An `Observer` that was
 //! in a world holds a system whose parameters were prepared for that world (component ids, matched
 //! archetypes); `System::initialize` refuses another one, and nothing takes that state out of a
 //! boxed system again. So it can neither move nor be copied, only be made anew by whoever made it.

@@ -16,6 +16,7 @@ use engine_api::bevy_ecs::schedule::Schedules;
 use engine_api::bevy_ecs::world::World;
 use engine_api::callback::Callable;
 use engine_api::component_hooks::HookTable;
+use engine_api::event::Hearers;
 
 use super::{ColumnError, RebuildError};
 use crate::state::StateTypes;
@@ -221,6 +222,7 @@ fn default_way(info: &ComponentInfo) -> Way {
         TypeId::of::<StateTypes>(),
         TypeId::of::<Attachable>(),
         TypeId::of::<Callable>(),
+        TypeId::of::<Hearers>(),
     ];
     if bound.contains(&type_id) {
         Way::Leave

@@ -25,9 +25,20 @@ fn resources_messages_and_events() {
         ),
         (
             "world:trigger('Won')",
-            "event `Won` cannot be triggered by scripts: events are registered without \
-             reflection; make it a message (`m.message::<Won>()`) and use `world:send`, or \
-             trigger it in a native function",
+            "event `Won` is registered without reflection; derive `Reflect` for it and register \
+             it with `m.reflected_event::<Won>()`",
+        ),
+        (
+            "world:trigger('Blast', { pover = 3 })",
+            "`Blast`: `Blast` has no field `pover`; did you mean `power`?",
+        ),
+        (
+            "world:trigger('Blast', { power = 'much' })",
+            "`Blast.power`: a whole number from 0 to 4294967295 was expected, not \"much\"",
+        ),
+        (
+            "world:trigger('Blest')",
+            "there is no event `Blest`; did you mean `Blast`?",
         ),
     ]);
     stage.world.remove_resource::<Messages<Hit>>();
@@ -35,4 +46,21 @@ fn resources_messages_and_events() {
         stage.run("world:send('Hit')").unwrap_err(),
         "message `Hit` was not sent: it cannot be made of this, or its queue is not there"
     );
+}
+
+#[test]
+fn observers_hear_what_scripts_trigger_before_they_go_on() {
+    let mut stage = Stage::new();
+    stage.world.add_observer(
+        |blast: On<Blast>, mut commands: Commands, mut score: ResMut<Score>| {
+            score.points += blast.power;
+            if let Some(at) = blast.at {
+                commands.entity(at).insert(Burning { heat: 1.0 });
+            }
+        },
+    );
+    let script = "world:trigger('Blast', { power = 3, at = ship }) \
+                  world:trigger('Blast', { power = 4 }) world:trigger('Blast') \
+                  return world:resource('Score').points .. ' ' .. tostring(world:has(ship, 'Burning'))";
+    assert_eq!(stage.run(script).unwrap(), "17 true");
 }

@@ -9,9 +9,11 @@ use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::event::Event;
 use engine_api::bevy_ecs::message::{Message, Messages};
+use engine_api::bevy_ecs::observer::On;
 use engine_api::bevy_ecs::query::Changed;
 use engine_api::bevy_ecs::reflect::ReflectComponent;
 use engine_api::bevy_ecs::resource::Resource;
+use engine_api::bevy_ecs::system::{Commands, ResMut};
 use engine_api::bevy_ecs::world::World;
 use engine_api::bevy_reflect::prelude::ReflectDefault;
 use engine_api::bevy_reflect::{self, Reflect, TypePath};
@@ -195,6 +197,15 @@ struct Hit {
 #[type_path = "game"]
 struct Won;
 
+/// An event that scripts use.
+#[derive(Event, Reflect, Default, Debug, Clone, PartialEq)]
+#[reflect(Default)]
+#[type_path = "game"]
+struct Blast {
+    power: u32,
+    at: Option<Entity>,
+}
+
 fn types() -> Vec<StateType> {
     vec![
         StateType::component::<Position>(),
@@ -211,6 +222,7 @@ fn types() -> Vec<StateType> {
         StateType::resource::<Missing>(),
         StateType::message::<Hit>(),
         StateType::event::<Won>(),
+        StateType::reflected_event::<Blast>(),
     ]
 }
 

@@ -9,7 +9,12 @@ fn changed(m: &mut ModuleBuilder) {
 
 fn listed(game: &Game) -> (u64, Vec<String>) {
     let types = game.world.resource::<StateTypes>();
-    let shown = types.types().iter().map(|listed| {
+    let (own, registered): (Vec<_>, Vec<_>) = types
+        .types()
+        .iter()
+        .partition(|listed| listed.stored == engine_api::reload::queue_id());
+    assert_eq!(own.len(), 1, "what the engine itself sends");
+    let shown = registered.iter().map(|listed| {
         let short = listed.schema.path.rsplit("::").next().unwrap();
         format!("{} {short}", listed.kind.name())
     });
