@@ -29,12 +29,27 @@
 //! | `world:despawn(entity)` | whether it was there |
 //! | `world:insert(entity, "A", { x = 1 })` | nothing; puts a component in, or another in its place |
 //! | `world:remove(entity, "A")` | whether it had one |
+//! | `world:find("Boss")` | the first entity with that name, or nil; a look at all names |
 //! | `world:resource("Score")` | the resource |
 //! | `world:send("Hit", { damage = 3 })` | nothing; sends a message |
 //! | `world:trigger("Hurt", { entity = e, points = 3 })` | nothing; triggers an event: observers hear it before this returns |
 //!
 //! A loop over a query may spawn, despawn, insert and remove; entities that no longer fit when
 //! their turn comes are left out. Disabled entities are in no query.
+//!
+//! # Names and relations
+//!
+//! `Name`, `ChildOf` and `Children` are there without being registered, as plain values: a text, the
+//! parent, and a list of the children, which is a copy.
+//!
+//! ```lua
+//! local boss = world:spawn{ Name = "Boss", Position = true }
+//! local gun = world:spawn{ ChildOf = boss, Gun = true }
+//! for part, parent in world:query("ChildOf") do log.info(part, world:get(parent, "Name")) end
+//! world:insert(gun, "ChildOf", other)   -- world:remove(gun, "ChildOf")
+//! ```
+//!
+//! Whoever is despawned takes its children along. An entity cannot be above itself.
 //!
 //! # Events and messages
 //!
@@ -122,6 +137,7 @@ pub(crate) mod events;
 mod globals;
 mod make;
 mod number;
+mod own;
 mod part;
 mod problem;
 mod proxy;

@@ -10,11 +10,12 @@ use super::columns;
 use super::entity;
 use super::events;
 use super::make::Maker;
+use super::own;
 use super::part::describe;
 use super::problem::Problem;
 use super::proxy::{Proxy, Root};
 use super::query;
-use super::types::Known;
+use super::types::Found;
 
 /// What scripts call `world`. It has no state: the world is the one that the engine is in.
 pub(super) struct Api;
@@ -40,6 +41,12 @@ impl UserData for Api {
         methods.add_method("alive", |lua, _, entity: Value| {
             let entity = entity_of(&entity)?;
             access::with(lua, |context| Ok(context.world.get_entity(entity).is_ok()))
+        });
+        methods.add_method("find", |lua, _, name: String| {
+            access::with(lua, |context| {
+                let found = own::find(context.world, &name);
+                Ok(found.map_or(Value::Nil, entity::to_lua))
+            })
         });
         methods.add_method("spawn", |lua, _, components: Option<Table>| {
             spawn(lua, components.as_ref())
@@ -97,8 +104,10 @@ fn resource(lua: &Lua, name: &str) -> mlua::Result<Proxy> {
 fn get(lua: &Lua, entity: &Value, name: &str) -> mlua::Result<Value> {
     let entity = entity_of(entity)?;
     access::with(lua, |context| {
-        let known = context.types.find(StateKind::Component, name);
-        let known = known.map_err(Problem::raise)?;
+        let known = match context.types.component(name).map_err(Problem::raise)? {
+            Found::Registered(known) => known,
+            Found::Own(own, _) => return own.get(lua, context.world, entity),
+        };
         let (component, _) = known.values().map_err(Problem::raise)?;
         if context.world.get_by_id(entity, component).is_none() {
             return Ok(Value::Nil);
@@ -110,7 +119,7 @@ fn get(lua: &Lua, entity: &Value, name: &str) -> mlua::Result<Value> {
 
 fn spawn(lua: &Lua, components: Option<&Table>) -> mlua::Result<Value> {
     access::with(lua, |context| {
-        let mut built = Vec::new();
+        let (mut built, mut own) = (Vec::new(), Vec::new());
         let mut names: Vec<String> = Vec::new();
         for entry in components.iter().flat_map(|table| table.pairs()) {
             let (name, value): (Value, Value) = entry?;
@@ -126,8 +135,14 @@ fn spawn(lua: &Lua, components: Option<&Table>) -> mlua::Result<Value> {
                     return Err(mlua::Error::runtime(message));
                 }
             };
-            let known = context.types.find(StateKind::Component, &name);
-            let known = known.map_err(Problem::raise)?;
+            let known = match context.types.component(&name).map_err(Problem::raise)? {
+                Found::Registered(known) => known,
+                Found::Own(component, _) => {
+                    let made = component.make(context.world, None, value);
+                    own.push(made.map_err(Problem::raise)?);
+                    continue;
+                }
+            };
             if names.iter().any(|other| **other == *known.path) {
                 let message = format!("component `{name}` is there twice");
                 return Err(mlua::Error::runtime(message));
@@ -138,6 +153,9 @@ fn spawn(lua: &Lua, components: Option<&Table>) -> mlua::Result<Value> {
         }
         let entity = context.world.spawn_empty().id();
         Built::insert(built, context.world, entity).map_err(Problem::raise)?;
+        for own in own {
+            own.insert(context.world, entity).map_err(Problem::raise)?;
+        }
         Ok(entity::to_lua(entity))
     })
 }
@@ -145,8 +163,14 @@ fn spawn(lua: &Lua, components: Option<&Table>) -> mlua::Result<Value> {
 fn insert(lua: &Lua, entity: &Value, name: &str, value: &Value) -> mlua::Result<()> {
     let entity = entity_of(entity)?;
     access::with(lua, |context| {
-        let known = context.types.find(StateKind::Component, name);
-        let known = known.map_err(Problem::raise)?;
+        let known = match context.types.component(name).map_err(Problem::raise)? {
+            Found::Registered(known) => known,
+            Found::Own(own, _) => {
+                let made = own.make(context.world, Some(entity), value);
+                let inserted = made.and_then(|made| made.insert(context.world, entity));
+                return inserted.map_err(Problem::raise);
+            }
+        };
         let value = or_default(value);
         let built = Built::new(lua, context.world, context.types, known, value);
         let built = vec![built.map_err(Problem::raise)?];
@@ -157,8 +181,10 @@ fn insert(lua: &Lua, entity: &Value, name: &str, value: &Value) -> mlua::Result<
 fn remove(lua: &Lua, entity: &Value, name: &str) -> mlua::Result<bool> {
     let entity = entity_of(entity)?;
     access::with(lua, |context| {
-        let known = context.types.find(StateKind::Component, name);
-        let (component, _) = known.and_then(Known::values).map_err(Problem::raise)?;
+        let component = match context.types.component(name).map_err(Problem::raise)? {
+            Found::Registered(known) => known.values().map_err(Problem::raise)?.0,
+            Found::Own(own, _) => return Ok(own.remove(context.world, entity)),
+        };
         let Ok(mut target) = context.world.get_entity_mut(entity) else {
             return Ok(false);
         };

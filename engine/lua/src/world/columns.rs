@@ -22,7 +22,7 @@ use super::number::{Number, Numbers, numbers_of};
 use super::part::{Part, Step};
 use super::problem::{Problem, instead};
 use super::query::{Asked, Filter};
-use super::types::{Known, TypeRef, Types};
+use super::types::{Found, Known, TypeRef, Types};
 
 /// What `world:columns` gives: which entities there were, and their columns.
 pub(super) struct Columns {
@@ -56,7 +56,10 @@ pub(super) fn columns(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Mul
         let read = || {
             let found = asked.names.iter().map(|name| column(types, name));
             let found = found.collect::<Result<Vec<_>, _>>()?;
-            let filter = asked.filter(types, found.iter().map(|(known, _)| *known))?;
+            let filter = asked.filter(
+                types,
+                found.iter().map(|(known, _)| Found::Registered(known)),
+            )?;
             let fields = found
                 .iter()
                 .map(|(known, steps)| field(world, known, steps))

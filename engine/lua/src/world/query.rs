@@ -5,15 +5,15 @@ use engine_api::bevy_ecs::component::ComponentId;
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::entity_disabling::Disabled;
 use engine_api::bevy_ecs::world::World;
-use engine_api::state::StateKind;
 use mlua::{Function, IntoLuaMulti as _, Lua, MultiValue, Table, Value, Variadic};
 
 use super::access::{self, Context};
 use super::entity;
+use super::own::Own;
 use super::part::describe;
 use super::problem::{Problem, instead};
 use super::proxy::{Proxy, Root};
-use super::types::{Known, TypeRef, Types};
+use super::types::{Found, TypeRef, Types};
 
 /// What a query is asked for: names, and which other components the entities have or lack.
 #[derive(Default)]
@@ -67,19 +67,18 @@ impl Asked {
     pub(super) fn filter<'t>(
         &self,
         types: &Types,
-        have: impl IntoIterator<Item = &'t Known>,
+        have: impl IntoIterator<Item = Found<'t>>,
     ) -> Result<Filter, Problem> {
         let mut filter = Filter::default();
-        for known in have {
-            filter.with.push(known.values()?.0);
+        for found in have {
+            filter.with.push(found.id()?);
         }
         for (names, ids) in [
             (&self.with, &mut filter.with),
             (&self.without, &mut filter.without),
         ] {
             for name in names {
-                let known = types.find(StateKind::Component, name)?;
-                ids.push(known.values()?.0);
+                ids.push(types.component(name)?.id()?);
             }
         }
         if filter.with.is_empty() {
@@ -117,12 +116,15 @@ impl Filter {
 pub(super) fn query(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Function> {
     let asked = Asked::read(&arguments)?;
     let (entities, fetched) = access::with(lua, |context| {
-        let find = |name: &String| context.types.find(StateKind::Component, name);
+        let find = |name: &String| context.types.component(name);
         let fetched: Result<Vec<_>, Problem> = asked.names.iter().map(find).collect();
         let fetched = fetched.map_err(Problem::raise)?;
         let filter = asked.filter(context.types, fetched.iter().copied());
         let entities = entities(context.world, &filter.map_err(Problem::raise)?);
-        let fetched = fetched.iter().map(|known| known.reference());
+        let fetched = fetched.iter().map(|found| match found {
+            Found::Registered(known) => Fetched::Registered(known.reference()),
+            Found::Own(own, _) => Fetched::Own(*own),
+        });
         Ok((entities, fetched.collect::<Vec<_>>()))
     })?;
     let mut left = entities.into_iter();
@@ -138,6 +140,12 @@ pub(super) fn query(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Funct
     })
 }
 
+/// What a query gives of each entity.
+enum Fetched {
+    Registered(TypeRef),
+    Own(Own),
+}
+
 fn entities(world: &World, filter: &Filter) -> Vec<Entity> {
     let archetypes = filter.archetypes(world);
     let entities = archetypes.flat_map(Archetype::entities);
@@ -148,7 +156,7 @@ fn entities(world: &World, filter: &Filter) -> Vec<Entity> {
 fn row(
     context: &Context<'_>,
     entity: Entity,
-    fetched: &[TypeRef],
+    fetched: &[Fetched],
 ) -> mlua::Result<Option<MultiValue>> {
     let Ok(found) = context.world.get_entity(entity) else {
         return Ok(None);
@@ -156,6 +164,16 @@ fn row(
     let mut row = MultiValue::with_capacity(fetched.len() + 1);
     row.push_back(entity::to_lua(entity));
     for of in fetched {
+        let of = match of {
+            Fetched::Registered(of) => of,
+            Fetched::Own(own) => {
+                match own.get(context.lua, context.world, entity)? {
+                    Value::Nil => return Ok(None),
+                    value => row.push_back(value),
+                }
+                continue;
+            }
+        };
         let known = context.types.get(of).map_err(Problem::raise)?;
         if !found.contains_id(known.values().map_err(Problem::raise)?.0) {
             return Ok(None);
@@ -170,7 +188,7 @@ fn row(
 pub(super) fn count(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<usize> {
     let asked = Asked::read(&arguments)?;
     access::with(lua, |context| {
-        let find = |name: &String| context.types.find(StateKind::Component, name);
+        let find = |name: &String| context.types.component(name);
         let have: Result<Vec<_>, Problem> = asked.names.iter().map(find).collect();
         let filter = have.and_then(|have| asked.filter(context.types, have));
         let filter = filter.map_err(Problem::raise)?;

@@ -11,6 +11,7 @@ use engine_api::state::{StateKind, ValueFunctions};
 use engine_runtime::state::{KeptType, RegisteredType, StateTypes};
 use mlua::Lua;
 
+use super::own::Own;
 use super::part::Part;
 use super::problem::{Problem, nearest};
 
@@ -23,6 +24,27 @@ pub(super) struct Types {
     by_path: HashMap<(StateKind, String), usize>,
     /// By kind and short name.
     by_name: HashMap<(StateKind, String), Vec<usize>>,
+    /// Components of the ECS itself.
+    own: [ComponentId; 3],
+}
+
+/// A component by its name.
+#[derive(Clone, Copy)]
+pub(super) enum Found<'t> {
+    /// A module registers it.
+    Registered(&'t Known),
+    /// It is the ECS's own.
+    Own(Own, ComponentId),
+}
+
+impl Found<'_> {
+    /// Its id in the world.
+    pub(super) fn id(&self) -> Result<ComponentId, Problem> {
+        match self {
+            Self::Registered(known) => Ok(known.values()?.0),
+            Self::Own(_, id) => Ok(*id),
+        }
+    }
 }
 
 /// A type as scripts use it.
@@ -87,6 +109,7 @@ impl Types {
             all,
             by_path,
             by_name,
+            own: Own::ids(world),
         }
     }
 
@@ -111,6 +134,18 @@ impl Types {
                 )))
             }
             None => Err(self.unknown(kind, name)),
+        }
+    }
+
+    /// The component with a name, also one of the ECS itself.
+    ///
+    /// # Errors
+    /// As [`Types::find`].
+    pub(super) fn component(&self, name: &str) -> Result<Found<'_>, Problem> {
+        match (self.find(StateKind::Component, name), Own::called(name)) {
+            (Ok(known), _) => Ok(Found::Registered(known)),
+            (Err(_), Some(own)) => Ok(Found::Own(own, self.own[own as usize])),
+            (Err(problem), None) => Err(problem),
         }
     }
 

@@ -32,6 +32,7 @@ mod columns;
 mod globals;
 mod messages;
 mod queries;
+mod relations;
 mod reloads;
 mod values;
 
