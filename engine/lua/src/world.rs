@@ -113,6 +113,10 @@
 //! | `ships:entity(i)` | the entity of a row |
 //! | `ships:write("A.x", x, "A.y", y, ..)` | nothing; writes tables back, one element for each row |
 //!
+//! Variants of an enum without fields are strings, as elsewhere: column `"Ship.mood"`, or `"Mood"` for
+//! a component that is one. `"Armor?.plates"` takes entities without `Armor` along: their rows are nil,
+//! and stay so. There is no column of an `Option`, nor of what is within one.
+//!
 //! The components need a `Default` that is reflected. What was not changed is not written and
 //! does not count as changed; entities that are gone meanwhile are left out. `with` and
 //! `without` are as in queries.

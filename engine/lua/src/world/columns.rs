@@ -12,14 +12,15 @@ use engine_api::bevy_ecs::component::{ComponentId, StorageType};
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::bevy_ecs::storage::{Table as Rows, TableId, TableRow};
 use engine_api::bevy_ecs::world::World;
+use engine_api::schema::Shape;
 use engine_api::state::StateKind;
 use mlua::{Lua, MetaMethod, MultiValue, Table, UserData, UserDataFields, UserDataMethods};
 use mlua::{Value, Variadic, ffi};
 
 use super::access;
 use super::entity;
-use super::number::{Number, Numbers, numbers_of};
-use super::part::{Part, Step};
+use super::number::{Number, Numbers, Variants, numbers_of};
+use super::part::{Part, Step, describe};
 use super::problem::{Problem, instead};
 use super::query::{Asked, Filter};
 use super::types::{Found, Known, TypeRef, Types};
@@ -35,18 +36,75 @@ struct Column {
     name: String,
     of: TypeRef,
     steps: Vec<String>,
+    /// For one that entities may lack, `Armor?.plates`: which rows had it.
+    had: Option<Vec<bool>>,
 }
 
-/// Where the numbers of a column lie.
-#[derive(Clone, Copy)]
+/// What the name of a column means.
+struct Named<'t> {
+    known: &'t Known,
+    steps: Vec<String>,
+    /// Entities without the component are rows as well.
+    is_optional: bool,
+}
+
+/// Where the values of a column lie.
 struct Field {
     component: ComponentId,
     /// Bytes from one component to the next.
     stride: usize,
     /// Bytes from the beginning of a component.
     offset: usize,
-    numbers: &'static Numbers,
+    values: Values,
 }
+
+/// What a column has.
+enum Values {
+    Numbers(&'static Numbers),
+    Variants(Variants),
+}
+
+impl Values {
+    fn expected(&self) -> String {
+        match self {
+            Self::Numbers(numbers) => (numbers.expected)(),
+            Self::Variants(variants) => variants.expected(),
+        }
+    }
+
+    /// Whether one of these could be such a value.
+    fn fits(&self, value: &Number) -> bool {
+        match self {
+            Self::Numbers(numbers) => (numbers.misfit)(std::slice::from_ref(value)).is_none(),
+            Self::Variants(_) => matches!(value, Number::Variant(_)),
+        }
+    }
+
+    /// The first that cannot be such a value.
+    fn misfit(&self, values: &[Number]) -> Option<usize> {
+        match self {
+            Self::Numbers(numbers) => (numbers.misfit)(values),
+            Self::Variants(_) => values.iter().position(|value| !self.fits(value)),
+        }
+    }
+
+    /// See [`Numbers::write`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn write(&self, place: *mut u8, value: &Number) -> bool {
+        // SAFETY: as the caller says.
+        unsafe {
+            match self {
+                Self::Numbers(numbers) => (numbers.write)(place, value),
+                Self::Variants(variants) => variants.write(place, value),
+            }
+        }
+    }
+}
+
+/// What stands for nothing in a row.
+const NIL: Number = Number::Other(ffi::LUA_TNIL);
 
 /// `world:columns(..)`.
 pub(super) fn columns(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<MultiValue> {
@@ -56,23 +114,24 @@ pub(super) fn columns(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Mul
         let read = || {
             let found = asked.names.iter().map(|name| column(types, name));
             let found = found.collect::<Result<Vec<_>, _>>()?;
-            let filter = asked.filter(
-                types,
-                found.iter().map(|(known, _)| Found::Registered(known)),
-            )?;
+            let must = found.iter().filter(|named| !named.is_optional);
+            let filter = asked.filter(types, must.map(|named| Found::Registered(named.known)))?;
             let fields = found
                 .iter()
-                .map(|(known, steps)| field(world, known, steps))
+                .map(|named| field(world, named.known, &named.steps))
                 .collect::<Result<Vec<_>, _>>()?;
             let (entities, numbers) = gather(world, &filter, &fields);
-            Ok((found, entities, numbers))
+            Ok((found, fields, entities, numbers))
         };
-        let (found, entities, numbers) = read().map_err(Problem::raise)?;
-        let columns = asked.names.iter().zip(found);
-        let columns = columns.map(|(name, (known, steps))| Column {
+        let (found, fields, entities, numbers) = read().map_err(Problem::raise)?;
+        let columns = asked.names.iter().zip(found).zip(&numbers);
+        let columns = columns.map(|((name, named), numbers)| Column {
             name: name.clone(),
-            of: known.reference(),
-            steps,
+            of: named.known.reference(),
+            steps: named.steps,
+            had: named
+                .is_optional
+                .then(|| numbers.iter().map(|number| *number != NIL).collect()),
         });
         let columns = Columns {
             entities,
@@ -80,8 +139,8 @@ pub(super) fn columns(lua: &Lua, arguments: Variadic<Value>) -> mlua::Result<Mul
         };
         let mut all = MultiValue::with_capacity(numbers.len() + 1);
         all.push_back(Value::UserData(lua.create_userdata(columns)?));
-        for numbers in numbers {
-            all.push_back(Value::Table(to_table(lua, &numbers)?));
+        for (numbers, field) in numbers.iter().zip(&fields) {
+            all.push_back(Value::Table(to_table(lua, numbers, &field.values)?));
         }
         Ok(all)
     })
@@ -99,27 +158,42 @@ fn gather(world: &World, filter: &Filter, fields: &[Field]) -> (Vec<Entity>, Vec
         let table = world.storages().tables.get(archetype.table_id());
         for (field, numbers) in fields.iter().zip(&mut numbers) {
             let Some(base) = table.and_then(|table| base(table, field.component)) else {
+                numbers.extend(rows.iter().map(|_| NIL));
                 continue;
             };
             // SAFETY: the rows are those of the table, which has the component, and the type's
             // own schema says what lies there.
-            unsafe { (field.numbers.read)(base.add(field.offset), field.stride, rows, numbers) };
+            unsafe {
+                let first = base.add(field.offset);
+                match &field.values {
+                    Values::Numbers(of) => (of.read)(first, field.stride, rows, numbers),
+                    Values::Variants(of) => of.read(first, field.stride, rows, numbers),
+                }
+            }
         }
     }
     (entities, numbers)
 }
 
-/// The type and the fields that a column's name means.
-fn column<'t>(types: &'t Types, name: &str) -> Result<(&'t Known, Vec<String>), Problem> {
+/// The type and the fields that a column's name means: `Position.x`, and `Armor?.plates` where
+/// entities may lack the component.
+fn column<'t>(types: &'t Types, name: &str) -> Result<Named<'t>, Problem> {
     let mut pieces = name.split('.');
     let component = pieces.next().unwrap_or_default();
+    let is_optional = component.ends_with('?');
+    let component = component.trim_end_matches('?');
     let steps: Vec<_> = pieces.map(str::to_owned).collect();
-    if steps.is_empty() {
+    let known = types.find(StateKind::Component, component)?;
+    if steps.is_empty() && !matches!(known.part().shape, Shape::Enum(_)) {
         return Err(Problem::new(format!(
             "a column is a field of a component, as in `{component}.x`"
         )));
     }
-    Ok((types.find(StateKind::Component, component)?, steps))
+    Ok(Named {
+        known,
+        steps,
+        is_optional,
+    })
 }
 
 /// Where a column lies.
@@ -127,7 +201,14 @@ fn field(world: &World, known: &Known, steps: &[String]) -> Result<Field, Proble
     let (component, _) = known.values()?;
     let mut part: Part<'_> = known.part();
     let mut place = Vec::new();
+    let shown = || match steps {
+        [] => known.name.clone(),
+        steps => format!("{}.{}", known.name, steps.join(".")),
+    };
     for name in steps {
+        if part.option().is_some() {
+            return Err(optional(&part).within(shown()));
+        }
         let step = match name.parse::<usize>() {
             Ok(index) if index > 0 => Step::Index(index - 1),
             _ => Step::Field(name.as_str().into()),
@@ -138,26 +219,46 @@ fn field(world: &World, known: &Known, steps: &[String]) -> Result<Field, Proble
             _ => name.clone(),
         });
     }
-    let shown = || format!("{}.{}", known.name, steps.join("."));
-    let numbers = numbers_of(part.path).ok_or_else(|| {
+    if part.option().is_some() {
+        return Err(optional(&part).within(shown()));
+    }
+    let numbers = numbers_of(part.path);
+    if numbers.is_none() && !matches!(part.shape, Shape::Enum(_)) {
         let of = part.name();
-        Problem::new(format!(
-            "a column has numbers or truth values, not `{of}`; use a query"
+        return Err(Problem::new(format!(
+            "a column has numbers, truth values or variants, not `{of}`; use a query"
         ))
-        .within(shown())
-    })?;
-    let place = place.join(".");
-    let places = known.schema.places.as_deref().unwrap_or_default();
-    let found = places.iter().find(|known| known.field == place);
-    let found = found.filter(|found| found.size == numbers.size);
-    let found = found.ok_or_else(|| {
-        let name = &known.name;
-        Problem::new(format!(
-            "where it lies is not known, since `{name}` has no `Default` that is reflected; add \
-             `#[reflect(Default)]` to it, or use a query"
-        ))
-        .within(shown())
-    })?;
+        .within(shown()));
+    }
+    let (offset, size) = match &*place {
+        [] => (0, known.schema.size),
+        place => {
+            let place = place.join(".");
+            let places = known.schema.places.as_deref().unwrap_or_default();
+            let found = places.iter().find(|known| known.field == place);
+            let found =
+                found.filter(|found| numbers.is_none_or(|numbers| found.size == numbers.size));
+            let found = found.ok_or_else(|| {
+                let name = &known.name;
+                Problem::new(format!(
+                    "where it lies is not known, since `{name}` has no `Default` that is \
+                     reflected; add `#[reflect(Default)]` to it, or use a query"
+                ))
+                .within(shown())
+            })?;
+            (found.offset, found.size)
+        }
+    };
+    let values = match numbers {
+        Some(numbers) => Values::Numbers(numbers),
+        None => Values::Variants(Variants::of(part.shape, size).ok_or_else(|| {
+            let of = part.name();
+            Problem::new(format!(
+                "variants of `{of}` have fields, and a column has one value a row; use a query"
+            ))
+            .within(shown())
+        })?),
+    };
     let info = world.components().get_info(component);
     let info = info.ok_or_else(|| Problem::new("the world does not know the component"))?;
     if info.storage_type() == StorageType::SparseSet {
@@ -167,9 +268,18 @@ fn field(world: &World, known: &Known, steps: &[String]) -> Result<Field, Proble
     Ok(Field {
         component,
         stride: info.layout().pad_to_align().size(),
-        offset: found.offset,
-        numbers,
+        offset,
+        values,
     })
+}
+
+/// Why there is no column of an `Option`.
+fn optional(part: &Part<'_>) -> Problem {
+    let of = part.name();
+    Problem::new(format!(
+        "`{of}` is nil in some rows and lies elsewhere in others, so there is no column of it; \
+         use a query"
+    ))
 }
 
 /// Where the components of a table begin; `None` if it has none.
@@ -195,7 +305,7 @@ impl Field {
 }
 
 /// Makes a table of numbers.
-fn to_table(lua: &Lua, numbers: &[Number]) -> mlua::Result<Table> {
+fn to_table(lua: &Lua, numbers: &[Number], values: &Values) -> mlua::Result<Table> {
     // SAFETY: three values at most; what may raise an error has nothing to drop.
     unsafe {
         lua.exec_raw((), |lua| {
@@ -207,6 +317,13 @@ fn to_table(lua: &Lua, numbers: &[Number]) -> mlua::Result<Table> {
                     Number::Integer(number) => ffi::lua_pushinteger(lua, *number),
                     Number::Float(number) => ffi::lua_pushnumber(lua, *number),
                     Number::Boolean(truth) => ffi::lua_pushboolean(lua, c_int::from(*truth)),
+                    Number::Variant(index) => {
+                        let name = match values {
+                            Values::Variants(variants) => variants.name(*index),
+                            Values::Numbers(_) => "",
+                        };
+                        ffi::lua_pushlstring(lua, name.as_ptr().cast(), name.len());
+                    }
                     Number::Other(_) => ffi::lua_pushnil(lua),
                 }
                 ffi::lua_rawseti(lua, -2, index);
@@ -215,8 +332,13 @@ fn to_table(lua: &Lua, numbers: &[Number]) -> mlua::Result<Table> {
     }
 }
 
-/// Reads so many numbers of a table.
-fn from_table(lua: &Lua, table: &Table, count: usize) -> mlua::Result<Vec<Number>> {
+/// Reads so many values of a table.
+fn from_table(
+    lua: &Lua,
+    table: &Table,
+    count: usize,
+    values: &Values,
+) -> mlua::Result<Vec<Number>> {
     let mut numbers = Vec::with_capacity(count);
     // SAFETY: there is room for so many values; nothing in there raises an error, and there is
     // room for the numbers.
@@ -231,6 +353,17 @@ fn from_table(lua: &Lua, table: &Table, count: usize) -> mlua::Result<Vec<Number
                     }
                     ffi::LUA_TNUMBER => Number::Integer(ffi::lua_tointeger(lua, -1)),
                     ffi::LUA_TBOOLEAN => Number::Boolean(ffi::lua_toboolean(lua, -1) != 0),
+                    ffi::LUA_TSTRING => match values {
+                        Values::Numbers(_) => Number::Other(kind),
+                        Values::Variants(variants) => {
+                            let mut length = 0;
+                            let text = ffi::lua_tolstring(lua, -1, &raw mut length);
+                            // SAFETY: it is a string of that length, and stays on the stack.
+                            let text = std::slice::from_raw_parts(text.cast::<u8>(), length);
+                            let index = variants.called(text);
+                            index.map_or(Number::Other(kind), Number::Variant)
+                        }
+                    },
                     kind => Number::Other(kind),
                 });
                 if index % ffi::lua_Integer::from(AT_ONCE) == 0 {
@@ -286,9 +419,9 @@ impl Columns {
                         known.name
                     )));
                 }
-                let numbers = from_table(lua, table, self.entities.len())?;
-                if let Some(row) = (field.numbers.misfit)(&numbers) {
-                    let (expected, found) = ((field.numbers.expected)(), numbers[row]);
+                let numbers = from_table(lua, table, self.entities.len(), &field.values)?;
+                if let Some((row, expected)) = column.misfit(&field.values, &numbers) {
+                    let found = describe(&table.raw_get(row + 1)?);
                     return Err(mlua::Error::runtime(format!(
                         "`{}`, row {}: {expected} was expected, not {found}",
                         column.name,
@@ -312,6 +445,21 @@ impl Columns {
             let known = self.columns.iter().map(|column| column.name.as_str());
             let instead = instead(name, known);
             mlua::Error::runtime(format!("column `{name}` was not read; {instead}"))
+        })
+    }
+}
+
+impl Column {
+    /// The first row that has not what it can have, and what that is.
+    fn misfit(&self, values: &Values, numbers: &[Number]) -> Option<(usize, String)> {
+        let Some(had) = &self.had else {
+            return Some((values.misfit(numbers)?, values.expected()));
+        };
+        let mut rows = numbers.iter().zip(had).enumerate();
+        rows.find_map(|(row, (number, had))| match had {
+            true if !values.fits(number) => Some((row, values.expected())),
+            false if *number != NIL => Some((row, "nil, since it lacks the component,".into())),
+            _ => None,
         })
     }
 }
@@ -341,7 +489,7 @@ fn write_rows(world: &mut World, entities: &[Entity], writing: &mut [Writing]) {
             // mutably by the caller, so nobody else looks at values and ticks.
             unsafe {
                 let place = column.field.at(target.base, location.table_row);
-                if (column.field.numbers.write)(place, &column.numbers[index]) {
+                if column.field.values.write(place, &column.numbers[index]) {
                     let changed = target.changed.add(location.table_row.index());
                     *(*changed).get() = tick;
                     if let Some(summary) = target.summary {

@@ -1,8 +1,9 @@
-//! Numbers as they lie in memory, for columns.
+//! Numbers and variants as they lie in memory, for columns.
 
 use std::fmt;
 
 use engine_api::bevy_ecs::archetype::ArchetypeEntity;
+use engine_api::schema::Shape;
 use mlua::Value;
 
 use super::scalar::Scalar;
@@ -13,6 +14,8 @@ pub(super) enum Number {
     Integer(i64),
     Float(f64),
     Boolean(bool),
+    /// A variant by its place in the enum.
+    Variant(usize),
     /// None of these: the number of its type in Lua.
     Other(i32),
 }
@@ -23,7 +26,7 @@ impl Number {
             Self::Integer(number) => Value::Integer(number),
             Self::Float(number) => Value::Number(number),
             Self::Boolean(truth) => Value::Boolean(truth),
-            Self::Other(_) => Value::Nil,
+            Self::Variant(_) | Self::Other(_) => Value::Nil,
         }
     }
 }
@@ -36,7 +39,7 @@ impl fmt::Display for Number {
             Self::Boolean(truth) => write!(f, "{truth}"),
             Self::Other(mlua::ffi::LUA_TNIL) => f.write_str("nil"),
             Self::Other(mlua::ffi::LUA_TSTRING) => f.write_str("a string"),
-            Self::Other(_) => f.write_str("something else"),
+            Self::Variant(_) | Self::Other(_) => f.write_str("something else"),
         }
     }
 }
@@ -161,4 +164,93 @@ pub(super) fn numbers_of(path: &str) -> Option<&'static Numbers> {
         "i64" => const { &Numbers::of::<i64>() },
         _ => return None,
     })
+}
+
+/// An enum whose variants have no fields.
+pub(super) struct Variants {
+    /// Bytes of one.
+    size: usize,
+    /// What lies in memory, and what scripts call it.
+    names: Vec<(u64, String)>,
+}
+
+impl Variants {
+    /// The variants of a type; `None` if it is no such enum.
+    pub(super) fn of(shape: &Shape, size: usize) -> Option<Self> {
+        let Shape::Enum(variants) = shape else {
+            return None;
+        };
+        let names = variants.iter().map(|variant| {
+            let tag = u64::try_from(variant.tag?).ok()?;
+            Some((tag, variant.name.clone()))
+        });
+        let names = names.collect::<Option<Vec<_>>>()?;
+        let is_read = (1..=size_of::<u64>()).contains(&size) && !names.is_empty();
+        is_read.then_some(Self { size, names })
+    }
+
+    pub(super) fn name(&self, index: usize) -> &str {
+        self.names.get(index).map_or("", |(_, name)| name)
+    }
+
+    pub(super) fn called(&self, name: &[u8]) -> Option<usize> {
+        let mut names = self.names.iter();
+        names.position(|(_, known)| known.as_bytes() == name)
+    }
+
+    /// How they are called in messages.
+    pub(super) fn expected(&self) -> String {
+        let names = self.names.iter().map(|(_, name)| format!("`{name}`"));
+        format!("one of {}", names.collect::<Vec<_>>().join(", "))
+    }
+
+    /// Reads those of some rows, which lie so many bytes from each other.
+    ///
+    /// # Safety
+    /// One of this type lies in each row; nobody writes there.
+    pub(super) unsafe fn read(
+        &self,
+        first: *const u8,
+        stride: usize,
+        rows: &[ArchetypeEntity],
+        numbers: &mut Vec<Number>,
+    ) {
+        numbers.extend(rows.iter().map(|row| {
+            // SAFETY: the caller promises one there.
+            let tag = unsafe { self.tag(first.add(row.table_row().index() * stride)) };
+            let index = self.names.iter().position(|(known, _)| *known == tag);
+            index.map_or(Number::Other(mlua::ffi::LUA_TNIL), Number::Variant)
+        }));
+    }
+
+    /// Writes one if it differs, and says whether it did.
+    ///
+    /// # Safety
+    /// One of this type lies there, and nobody else looks at it.
+    pub(super) unsafe fn write(&self, place: *mut u8, number: &Number) -> bool {
+        let Number::Variant(index) = number else {
+            return false;
+        };
+        let Some((tag, _)) = self.names.get(*index) else {
+            return false;
+        };
+        // SAFETY: the caller promises one there.
+        let differs = unsafe { self.tag(place) } != *tag;
+        if differs {
+            let bytes = tag.to_le_bytes();
+            // SAFETY: the caller promises one there, and these are the bytes of another.
+            unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), self.size) };
+        }
+        differs
+    }
+
+    /// # Safety
+    /// One of this type lies there.
+    unsafe fn tag(&self, place: *const u8) -> u64 {
+        let mut bytes = [0; size_of::<u64>()];
+        // SAFETY: an enum without fields is its tag and nothing else, so all of its bytes are
+        // initialised; there are no more than eight, see `of`.
+        unsafe { place.copy_to_nonoverlapping(bytes.as_mut_ptr(), self.size) };
+        u64::from_le_bytes(bytes)
+    }
 }

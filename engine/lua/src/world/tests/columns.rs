@@ -57,7 +57,7 @@ fn columns_are_copied_and_written_back() {
         ),
         (
             "world:columns('Ship.name')",
-            "`Ship.name`: a column has numbers or truth values, not `String`; use a query",
+            "`Ship.name`: a column has numbers, truth values or variants, not `String`; use a query",
         ),
         (
             "world:columns('game::Armor.plates')",
@@ -109,4 +109,76 @@ fn a_bad_column_writes_nothing_of_the_others() {
                   x[1] = 9 y[1] = 'low' rows:write('Position.x', x, 'Position.y', y)";
     stage.run(script).unwrap_err();
     assert_eq!(stage.component::<Position>(), Position { x: 1.0, y: 2.0 });
+}
+
+#[test]
+fn variants_are_strings_in_columns() {
+    let mut stage = Stage::new();
+    let script = "
+        world:spawn{ Guard = { alarm = 'Red' }, Alarm = 'Red' }
+        world:spawn{ Guard = { alarm = 'Yellow' }, Alarm = 'Green' }
+        local rows, fields, whole = world:columns('Guard.alarm', 'Alarm')
+        local before = table.concat(fields, ' ') .. ' ' .. table.concat(whole, ' ')
+        for i = 1, #rows do fields[i], whole[i] = whole[i], 'Yellow' end
+        rows:write('Guard.alarm', fields, 'Alarm', whole)
+        for _, guard in world:query('Guard', 'Alarm') do before = before .. ' ' .. guard.alarm end
+        return before";
+    assert_eq!(stage.run(script).unwrap(), "Red Yellow Red Green Red Green");
+    let mut alarms = stage.world.query::<&Alarm>();
+    let found: Vec<_> = alarms.iter(&stage.world).cloned().collect();
+    assert_eq!(found, [Alarm::Yellow, Alarm::Yellow]);
+    check_errors(&[
+        (
+            "world:spawn{ Guard = true } local rows, alarm = world:columns('Guard.alarm') \
+             alarm[1] = 'Blue' rows:write('Guard.alarm', alarm)",
+            "`Guard.alarm`, row 1: one of `Green`, `Yellow`, `Red` was expected, not \"Blue\"",
+        ),
+        (
+            "world:columns('Ship.mood')",
+            "`Ship.mood`: variants of `Mood` have fields, and a column has one value a row; use \
+             a query",
+        ),
+    ]);
+}
+
+#[test]
+fn entities_without_a_component_have_nil_in_its_columns() {
+    let mut stage = Stage::new();
+    let script = "
+        local a = world:spawn{ Position = true, Bomb = { fuse = 3 } }
+        local rows, x, fuse = world:columns('Position.x', 'Bomb?.fuse')
+        local seen = #rows .. ''
+        for i = 1, #rows do
+            seen = seen .. ' ' .. tostring(fuse[i])
+            if fuse[i] then fuse[i] = fuse[i] + 1 end
+        end
+        rows:write('Bomb?.fuse', fuse)
+        return seen .. ' ' .. world:get(a, 'Bomb').fuse .. ' ' .. tostring(world:has(ship, 'Bomb'))";
+    assert_eq!(stage.run(script).unwrap(), "2 nil 3.0 4.0 false");
+    check_errors(&[
+        (
+            "local rows, x, fuse = world:columns('Position.x', 'Bomb?.fuse') fuse[1] = 2 \
+             rows:write('Bomb?.fuse', fuse)",
+            "`Bomb?.fuse`, row 1: nil, since it lacks the component, was expected, not 2",
+        ),
+        (
+            "world:spawn{ Bomb = true } local rows, x, fuse = world:columns('Bomb.kind', \
+             'Bomb?.fuse') fuse[1] = nil rows:write('Bomb?.fuse', fuse)",
+            "`Bomb?.fuse`, row 1: a number was expected, not nil",
+        ),
+        (
+            "world:columns('Bomb?.fuse')",
+            "name at least one component that the entities have",
+        ),
+        (
+            "world:columns('Ship.spare.shots')",
+            "`Ship.spare.shots`: `Option<Gun>` is nil in some rows and lies elsewhere in others, \
+             so there is no column of it; use a query",
+        ),
+        (
+            "world:columns('Ship.target')",
+            "`Ship.target`: `Option<Entity>` is nil in some rows and lies elsewhere in others, so \
+             there is no column of it; use a query",
+        ),
+    ]);
 }

@@ -198,6 +198,25 @@ struct Hit {
 #[type_path = "game"]
 struct Won;
 
+/// An enum whose variants have no fields, as a component and as a field.
+#[derive(Component, Reflect, Default, Debug, Clone, PartialEq)]
+#[reflect(Component, Default)]
+#[type_path = "game"]
+enum Alarm {
+    #[default]
+    Green,
+    Yellow = 7,
+    Red,
+}
+
+#[derive(Component, Reflect, Default, Debug, Clone)]
+#[reflect(Component, Default)]
+#[type_path = "game"]
+struct Guard {
+    tired: u32,
+    alarm: Alarm,
+}
+
 /// An event that scripts use.
 #[derive(Event, Reflect, Default, Debug, Clone, PartialEq)]
 #[reflect(Default)]
@@ -219,6 +238,8 @@ fn types() -> Vec<StateType> {
         StateType::component::<Player>(),
         StateType::component::<Sprite>(),
         StateType::component::<Bomb>(),
+        StateType::component::<Alarm>(),
+        StateType::component::<Guard>(),
         StateType::resource::<Score>(),
         StateType::resource::<Missing>(),
         StateType::message::<Hit>(),
