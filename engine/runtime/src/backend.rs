@@ -44,7 +44,7 @@ pub struct LoadedCode {
 pub type Build = Arc<dyn Fn(&mut ModuleBuilder) + Send + Sync>;
 
 /// A state that versions enter at the swap: code that is no more than text until it ran there
-/// once. Called on the frame thread.
+/// once, and that cannot take the process down. Called on the frame thread.
 ///
 /// All versions of a swap that have the same entrance go in together. An entry is always
 /// followed by one [`commit`](Entrance::commit) or one [`undo`](Entrance::undo), and nothing of
@@ -63,6 +63,12 @@ pub trait Entrance: Send + Sync {
 
     /// The versions are active.
     fn commit(&self);
+
+    /// How long an entry with its commit will probably take: where less is left of a frame's
+    /// period, versions wait for the next. Zero if that is not known.
+    fn expected_cost(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The versions do not get in: all is as it was before [`enter`](Entrance::enter).
     fn undo(&self);

@@ -321,6 +321,27 @@ impl Slot {
     }
 }
 
+impl Slot {
+    /// Enters the function if it still is the one with this number: counts the call, so that its
+    /// version stays while the guard lives.
+    #[inline]
+    pub fn enter_as(&self, id: CallId) -> Option<CallGuard> {
+        let stack = current_stack();
+        let depth = stack.push(id);
+        fence::light();
+        // Whoever replaces the target does it before looking who is in it.
+        if self.id.load(Ordering::Acquire) == id.0 {
+            return Some(CallGuard {
+                stack,
+                depth,
+                _thread: std::marker::PhantomData,
+            });
+        }
+        stack.pop_to(depth);
+        None
+    }
+}
+
 /// A call that was seen running.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningCall {

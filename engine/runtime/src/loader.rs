@@ -104,6 +104,13 @@ pub struct ReadyVersion {
     pub restore: bool,
 }
 
+impl ReadyVersion {
+    /// Whether its code may take the process down, as machine code may.
+    pub(crate) fn can_end_process(&self) -> bool {
+        self.prepared.entrance.is_none()
+    }
+}
+
 /// How often the loader looks for artifacts that were replaced by others.
 const EXTERNAL_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -4,6 +4,8 @@
 //! behind one lock that is taken for moments only and never while module code
 //! runs; the frame loop takes it at swaps, not per frame or call.
 
+mod dynamic;
+
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +20,8 @@ use crate::backend::CodeHandle;
 use crate::call::{self, CallGuard, CallId, Slot};
 use crate::panic::{self, PanicReport};
 use crate::part::Part;
+
+pub use self::dynamic::DynamicFunction;
 
 /// All modules of a running game.
 pub struct Registry {
@@ -54,7 +58,7 @@ struct Version {
     functions: Vec<String>,
     /// How many of them are jobs.
     job_names: usize,
-    calls: HashMap<String, DynamicCall>,
+    calls: HashMap<String, Arc<DynamicCall>>,
     code: Option<Box<dyn CodeHandle>>,
     /// Cloned by everything outside of the frame thread that holds closures of this
     /// version; see [`Registry::lease`].
@@ -115,6 +119,9 @@ pub enum CallByNameError {
         /// What there is, with signatures where known.
         known: String,
     },
+    /// A handle of another game was used.
+    #[error("this function belongs to another game")]
+    Foreign,
     /// The call itself failed.
     #[error("{module} v{version}: `{function}` {source}")]
     Failed {
@@ -266,7 +273,7 @@ impl Registry {
 
     /// Takes the active version of a module out: it drains, and no call enters it any more.
     /// Its dynamic calls are returned to be dropped where the caller likes.
-    pub fn deactivate(&self, module: &str) -> Option<Vec<DynamicCall>> {
+    pub(crate) fn deactivate(&self, module: &str) -> Option<Vec<Arc<DynamicCall>>> {
         let mut modules = self.lock();
         let module = find(&mut modules, module)?;
         for slot in module.slots.values() {
@@ -365,6 +372,9 @@ impl Registry {
         let mut previous = None;
         for version in &mut module.versions {
             if version.state == VersionState::Active {
+                if version.id == key.id {
+                    return None;
+                }
                 version.state = VersionState::Draining;
                 previous = Some(VersionKey {
                     id: version.id,
@@ -379,7 +389,7 @@ impl Registry {
         version.state = VersionState::Active;
         version.calls = functions
             .iter()
-            .map(|f| (f.name.clone(), f.call.clone()))
+            .map(|f| (f.name.clone(), Arc::new(f.call.clone())))
             .collect();
         for (index, function) in functions.iter().enumerate() {
             let slot = module
@@ -416,7 +426,7 @@ impl Registry {
 
     /// A version that ended draining gives up what it registered: its dynamic calls
     /// are returned to be dropped where the caller likes.
-    pub fn retire(&self, module: &str, key: VersionKey) -> Vec<DynamicCall> {
+    pub(crate) fn retire(&self, module: &str, key: VersionKey) -> Vec<Arc<DynamicCall>> {
         self.with_version(module, key, |version| {
             // Taken as a whole: a map that is emptied keeps what was in it.
             std::mem::take(&mut version.calls).into_values().collect()
@@ -587,6 +597,11 @@ impl Registry {
         })
     }
 
+    /// A function by name, whatever its type. Resolved when it is called.
+    pub fn dynamic(self: &Arc<Self>, module: &str, function: &str) -> DynamicFunction {
+        DynamicFunction::new(self.clone(), module, function)
+    }
+
     /// Enters a function by name on this thread, so that the version it found
     /// cannot go away before it runs.
     ///
@@ -595,7 +610,7 @@ impl Registry {
     pub fn enter(&self, module: &str, function: &str) -> Result<EnteredCall, CallByNameError> {
         let modules = self.lock();
         let (version, call, index) = resolve(&modules, module, function)?;
-        match call {
+        match &**call {
             DynamicCall::World(_) => Ok(EnteredCall::World),
             DynamicCall::Detached(call) => Ok(EnteredCall::Detached(EnteredDetached {
                 call: call.clone(),
@@ -624,7 +639,7 @@ impl Registry {
         let (call, context, guard): (WorldCall, _, _) = {
             let modules = self.lock();
             let (version, call, index) = resolve(&modules, module, function)?;
-            let DynamicCall::World(call) = call else {
+            let DynamicCall::World(call) = &**call else {
                 drop(modules);
                 let EnteredCall::Detached(entered) = self.enter(module, function)? else {
                     return Err(CallByNameError::NotActive(module.to_owned()));
@@ -787,7 +802,7 @@ fn resolve<'a>(
     modules: &'a [Module],
     module: &str,
     function: &str,
-) -> Result<(&'a Version, &'a DynamicCall, u32), CallByNameError> {
+) -> Result<(&'a Version, &'a Arc<DynamicCall>, u32), CallByNameError> {
     let mut listed = modules.iter().filter(|module| module.is_listed);
     let Some(found) = listed.find(|candidate| candidate.name == module) else {
         let listed = modules.iter().filter(|module| module.is_listed);

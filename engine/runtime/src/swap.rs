@@ -105,7 +105,7 @@ pub struct Retired {
     assets: Option<Arc<Vec<AssetRegistration>>>,
     results: Results,
     hooks: Hooks,
-    calls: Vec<DynamicCall>,
+    calls: Vec<Arc<DynamicCall>>,
     functions: Vec<FunctionRegistration>,
     types: Vec<StateType>,
 }

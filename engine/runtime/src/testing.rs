@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use engine_api::function::FunctionRegistration;
 use engine_api::module::{ModuleBuilder, ModuleDescription};
 use engine_api::sources::Sources;
 
 use crate::backend::{
-    Artifact, Backend, CodeHandle, LoadError, LoadedCode, Look, Proof, content_hash,
+    Artifact, Backend, CodeHandle, Entrance, LoadError, LoadedCode, Look, Proof, content_hash,
 };
 use crate::link::ModuleSpec;
 
@@ -121,6 +122,8 @@ struct Shared {
     last: Mutex<HashMap<String, String>>,
     external: Mutex<Vec<(String, Artifact)>>,
     once_only: AtomicBool,
+    /// Code has a state to enter, which is expected to take so long.
+    entrance: Mutex<Option<Duration>>,
     /// The last look for references.
     look: Mutex<Option<Look>>,
 }
@@ -142,6 +145,12 @@ impl FakeBackend {
     /// A backend whose code cannot be loaded a second time.
     pub(crate) fn once_only(self) -> Self {
         self.0.once_only.store(true, Ordering::SeqCst);
+        self
+    }
+
+    /// A backend whose code has to enter a state at the swap, which is expected to take so long.
+    pub(crate) fn with_entrance(self, expected: Duration) -> Self {
+        *self.0.entrance.lock().unwrap() = Some(expected);
         self
     }
 
@@ -172,14 +181,32 @@ impl FakeBackend {
             ..CodeLog::default()
         });
         self.0.codes.lock().unwrap().push(log.clone());
+        let entrance = *self.0.entrance.lock().unwrap();
         LoadedCode {
             code: Box::new(FakeCode(log)),
             hash: content_hash(name.as_bytes()),
             label: format!("label of {name}"),
             build: Arc::new(build),
             sources: Sources::NONE,
-            entrance: None,
+            entrance: entrance.map(|cost| Arc::new(FakeEntrance(cost)) as Arc<dyn Entrance>),
         }
+    }
+}
+
+/// A state that all versions get into.
+struct FakeEntrance(Duration);
+
+impl Entrance for FakeEntrance {
+    fn enter(
+        &self,
+        versions: &[(u64, u32)],
+    ) -> Result<Vec<Vec<FunctionRegistration>>, (usize, String)> {
+        Ok(versions.iter().map(|_| Vec::new()).collect())
+    }
+    fn commit(&self) {}
+    fn undo(&self) {}
+    fn expected_cost(&self) -> Duration {
+        self.0
     }
 }
 

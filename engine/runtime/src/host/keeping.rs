@@ -25,7 +25,7 @@ pub(super) struct Checkpoints {
     pub(super) requests: Sender<KeeperRequest>,
     pub(super) read: Receiver<ReadBack>,
     /// Versions before which a checkpoint is on the disk.
-    written: Receiver<u32>,
+    pub(super) written: Receiver<u32>,
     pub(super) every: Duration,
     pub(super) last: Instant,
     pub(super) resume: Resume,
@@ -80,26 +80,7 @@ pub(super) enum Resume {
 /// Captures that may wait to be written; when they do, the next one is left out.
 const CAPTURES: usize = 2;
 
-/// How long a version waits for the checkpoint of what it replaces to be on the disk.
-const LONGEST_WRITE: Duration = Duration::from_millis(250);
-
 impl Host {
-    /// Whether the versions that wait may get in: the checkpoint that was made for them is on
-    /// the disk, so that nothing is lost should one crash at once. A slow disk does not keep
-    /// them out for long.
-    pub(super) fn may_swap(&self) -> bool {
-        let (Some(ready), Some(checkpoints)) = (self.next_versions.first(), &self.checkpoints)
-        else {
-            return true;
-        };
-        let key = ready.prepared.key;
-        let is_written = checkpoints
-            .written
-            .try_iter()
-            .any(|version| version == key.id);
-        is_written || checkpoints.last.elapsed() >= LONGEST_WRITE
-    }
-
     /// Does something to the world as a whole; the result is JSON.
     pub(super) fn act(&mut self, act: WorldAct) -> Result<String, String> {
         match act {

@@ -70,7 +70,7 @@ impl Host {
                 module,
                 function,
                 args,
-            } => self.call(id, &module, &function, &args),
+            } => self.answer_call(id, &module, &function, &args),
             ToHost::World { id, act } => {
                 let result = self.act(act);
                 self.outbox.deliver(FromHost::Called { id, result });
@@ -95,7 +95,7 @@ impl Host {
         }
     }
 
-    fn call(&mut self, id: u64, module: &str, function: &str, args: &[String]) {
+    fn answer_call(&mut self, id: u64, module: &str, function: &str, args: &[String]) {
         let answer = |result| FromHost::Called { id, result };
         let values: Result<Vec<Value>, String> = args
             .iter()

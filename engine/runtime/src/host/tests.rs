@@ -95,11 +95,13 @@ fn breaking(m: &mut ModuleBuilder) {
         .function("keys", |world: &mut World| world.resource::<Counts>().keys);
 }
 
+mod arriving;
 mod jobs;
 mod rebuilding;
 mod reloads;
 
 struct Options {
+    frame_rate: u32,
     max_frames: Option<u64>,
     wait_for_modules: bool,
     rollback_within: Duration,
@@ -110,6 +112,7 @@ struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            frame_rate: 1000,
             max_frames: None,
             wait_for_modules: true,
             rollback_within: Duration::ZERO,
@@ -137,7 +140,7 @@ fn run(fake: &FakeBackend, assets: &Path, options: Options) -> Running {
         modules: vec![("game".to_owned(), 0)],
         backends: vec![Box::new(fake.clone())],
         assets: assets.to_path_buf(),
-        frame_rate: 1000,
+        frame_rate: options.frame_rate,
         max_frames: options.max_frames,
         wait_for_modules: options.wait_for_modules,
         shared: None,

@@ -313,3 +313,73 @@ fn versions_of_two_registries_are_told_apart() {
     let _call = call::enter(CallId::new(key.id, 0));
     assert_eq!((states(&one)[0].2, states(&other)[0].2), (1, 0));
 }
+
+fn call(
+    function: &mut DynamicFunction,
+    world: &mut World,
+    args: &[Value],
+) -> Result<Value, CallByNameError> {
+    // SAFETY: nothing is activated or retired meanwhile.
+    unsafe { function.call(world, args) }
+}
+
+#[test]
+fn a_dynamic_handle_enters_the_version_that_is_active() {
+    let registry = Arc::new(registry());
+    let mut world = World::new();
+    let mut combine = registry.dynamic("game", "combine");
+    let arguments = [Value::Int(7), Value::Int(2)];
+    assert!(
+        matches!(
+            call(&mut combine, &mut world, &arguments),
+            Err(CallByNameError::NotActive(_))
+        ),
+        "there is no version yet"
+    );
+    let one = activate(&registry, first);
+    for _ in 0..2 {
+        assert_eq!(
+            call(&mut combine, &mut world, &arguments).unwrap(),
+            Value::Int(5)
+        );
+    }
+    activate(&registry, second);
+    drop(registry.retire("game", one));
+    assert_eq!(
+        call(&mut combine, &mut world, &arguments).unwrap(),
+        Value::Int(9)
+    );
+    assert_eq!(
+        call(&mut combine, &mut world, &[]).unwrap_err().to_string(),
+        "game v2: `combine` takes 2 arguments, got 0"
+    );
+    activate(&registry, without_combine);
+    let gone = call(&mut combine, &mut world, &arguments).unwrap_err();
+    assert!(matches!(gone, CallByNameError::NoFunction { .. }), "{gone}");
+    activate(&registry, first);
+    assert_eq!(
+        call(&mut combine, &mut world, &arguments).unwrap(),
+        Value::Int(5)
+    );
+}
+
+#[test]
+fn a_dynamic_handle_takes_the_world_and_keeps_no_version() {
+    let registry = Arc::new(registry());
+    let key = activate(&registry, first);
+    let mut world = World::new();
+    let before = world.entities().count_spawned();
+    let mut spawn = registry.dynamic("game", "spawn");
+    assert_eq!(
+        call(&mut spawn, &mut world, &[Value::Int(3)]).unwrap(),
+        Value::Int(3)
+    );
+    assert_eq!(world.entities().count_spawned(), before + 3);
+    let mut fails = registry.dynamic("game", "fails");
+    assert!(call(&mut fails, &mut world, &[]).is_err());
+    assert_eq!(states(&registry)[0].2, 0, "no call is left");
+    assert!(!registry.is_leased("game", key));
+    let calls = registry.deactivate("game").unwrap();
+    let strong: Vec<usize> = calls.iter().map(Arc::strong_count).collect();
+    assert!(strong.iter().all(|count| *count == 1), "{strong:?}");
+}
