@@ -113,7 +113,7 @@ impl Bench {
 
     fn run(&mut self, function: &str) {
         let Self { domain, world } = self;
-        world::enter(domain, world, || domain.call("bench", function, ())).unwrap();
+        world::enter(world, || domain.call("bench", function, ())).unwrap();
     }
 
     fn time(&mut self, function: &str) -> Duration {

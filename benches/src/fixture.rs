@@ -2,6 +2,7 @@
 //! that what is measured is the engine alone.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -140,6 +141,7 @@ pub struct LinkedHost {
     /// Requests to it.
     pub requests: Sender<ToHost>,
     module: &'static str,
+    artifact: PathBuf,
     loads: u64,
 }
 
@@ -156,6 +158,19 @@ impl LinkedHost {
     /// # Errors
     /// If a thread cannot be started or the module does not become active.
     pub fn start(module: &'static str, build: Build) -> std::io::Result<Self> {
+        let backend = LinkedBackend { build, loads: 0 };
+        Self::with_backend(module, Box::new(backend), module.into())
+    }
+
+    /// As [`LinkedHost::start`], with the backend that loads this artifact.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_backend(
+        module: &'static str,
+        backend: Box<dyn Backend>,
+        artifact: PathBuf,
+    ) -> std::io::Result<Self> {
         let (requests, inbox) = bounded(QUEUE);
         let (outbox, messages) = unbounded::<Box<FromHost>>();
         let pipe = move || {
@@ -169,7 +184,7 @@ impl LinkedHost {
             .spawn(pipe)?;
         let config = HostConfig {
             modules: vec![(module.to_owned(), 0)],
-            backends: vec![Box::new(LinkedBackend { build, loads: 0 })],
+            backends: vec![backend],
             assets: std::env::temp_dir(),
             frame_rate: 60,
             max_frames: None,
@@ -187,6 +202,7 @@ impl LinkedHost {
             host,
             requests,
             module,
+            artifact,
             loads: 0,
         };
         linked.request_load();
@@ -207,7 +223,7 @@ impl LinkedHost {
         let request = ToHost::Load(vec![LoadRequest {
             ticket: self.loads,
             module: self.module.to_owned(),
-            artifact: self.module.into(),
+            artifact: self.artifact.clone(),
             hash: self.loads,
             force: true,
             quarantine: false,

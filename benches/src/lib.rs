@@ -7,6 +7,9 @@
 //! | What does a checkpoint cost the frame loop? | `cargo bench -p liveloop_benches --bench checkpoint` | the same values cloned |
 //! | What does the engine cost per frame? | `cargo bench -p liveloop_benches --bench frame` | the same systems in a bevy_ecs `Schedule` |
 //! | What does freed memory that is zero cost? | `cargo bench -p liveloop_benches --bench allocator` | the system's allocator |
+//! | What does it cost to update entities from Lua? | `cargo bench -p liveloop_benches --bench lua_world` | the same loop over plain tables of Lua |
+//! | What does a call of a Lua function through the registry cost? | `cargo bench -p liveloop_benches --bench lua_call` | a cached `mlua::Function` |
+//! | How long from the save of a script to its new code, and how late is a frame for it? | `cargo bench -p liveloop_benches --bench lua_reload` | `mlua` alone |
 //! | How long from save to new code running? | `cargo run -p liveloop_benches --bin edit_loop` | the bare `rustc` command; the flow of hot-lib-reloader |
 //!
 //! Every bench first runs its criterion group and then a *paired* measurement:

@@ -9,6 +9,8 @@
 //!         (name: "game_logic", kind: native, path: "game_logic"),
 //!         // Or a Lua source below this folder.
 //!         (name: "enemies", kind: lua, path: "assets/scripts/enemies.lua"),
+//!         // Scripts of another domain share no globals, memory or limits with the others.
+//!         (name: "mod_pets", kind: lua, path: "assets/mods/pets.lua", domain: "mods"),
 //!     ],
 //!     // What the engine does by itself; seconds, 0 for never.
 //!     policies: (
@@ -268,6 +270,9 @@ pub(crate) struct ModuleConfig {
     /// What becomes of the calls of its versions that drain, if not what the policies say.
     #[serde(default)]
     drain: Option<Drain>,
+    /// Trust domain of a Lua module: modules of one share a state, with its globals and limits.
+    #[serde(default)]
+    pub(crate) domain: String,
     /// The package there, found by [`Config::find_packages`]; empty for kinds without.
     #[serde(skip)]
     pub(crate) package: String,
@@ -378,6 +383,15 @@ impl Config {
                 let message = format!("module `{}` is listed twice", module.name);
                 let place = position_of(&text, &format!("\"{}\"", module.name));
                 return Err(wrong(path, &text, place, message, None));
+            }
+            if !module.domain.is_empty() && module.kind != ModuleKind::Lua {
+                let message = format!(
+                    "module `{}` is no Lua module, so it has no domain",
+                    module.name
+                );
+                let place = position_of(&text, &format!("\"{}\"", module.domain));
+                let help = Some("take `domain` away".to_owned());
+                return Err(wrong(path, &text, place, message, help));
             }
         }
         Ok(Self {
@@ -655,6 +669,11 @@ mod tests {
             "\"game_logic\", kind",
             "\"game logic\", kind",
             &["engine.ron:3:", "underscores"],
+        );
+        check(
+            "kind: native",
+            "kind: native, domain: \"mods\"",
+            &["engine.ron:3:", "no Lua module", "take `domain` away"],
         );
         check("modules: [", "modules: [[", &["engine.ron:3:"]);
         check(GOOD, "", &["engine.ron:1:"]);

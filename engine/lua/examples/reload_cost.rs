@@ -1,5 +1,5 @@
 //! What a reload of a 500-line module costs in heaps of several sizes:
-//! `cargo run --release -p engine_lua --example reload_cost`.
+//! `cargo run --release -p engine_lua --example reload_cost [TABLES ..]`.
 
 #![expect(
     clippy::expect_used,
@@ -42,7 +42,16 @@ const FILL: &str = r#"
 "#;
 
 fn main() {
-    for objects in [2_000, 20_000, 200_000] {
+    let sizes: Vec<u32> = std::env::args()
+        .skip(1)
+        .flat_map(|size| size.parse())
+        .collect();
+    let sizes = if sizes.is_empty() {
+        vec![2_000, 20_000, 200_000]
+    } else {
+        sizes
+    };
+    for objects in sizes {
         let mut domain = Domain::new(
             Limits {
                 memory: 0,

@@ -1,7 +1,7 @@
 //! Lua modules as versions of the engine's registry.
 //!
 //! An artifact is a [`Bundle`](crate::Bundle). Loading one reads it, off the frame loop; its
-//! sources run at the swap, in the one state that all Lua modules of a game share
+//! sources run at the swap, in the state that all Lua modules of their trust domain share
 //! ([`stage::Stage`]): a reload there is the transaction of [`crate::Domain`], and it is undone
 //! when the swap fails.
 //!
@@ -48,39 +48,40 @@ const LABEL: &str = "";
 pub struct LuaBackend {
     limits: Limits,
     registry: Option<Arc<Registry>>,
-    /// `None` until there is a module.
-    state: Option<State>,
+    /// By trust domain; those that had a module.
+    states: HashMap<String, State>,
     /// Number of the next code.
     next: u64,
 }
 
-/// Where all modules run, and where versions enter.
+/// Where the modules of a domain run, and where versions enter.
 struct State {
     stage: Arc<Stage>,
     door: Arc<Door>,
 }
 
 impl LuaBackend {
-    /// A backend whose state is made for the first module.
+    /// A backend whose states are made for the first module of each domain. Limits are those of
+    /// one domain.
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             registry: None,
-            state: None,
+            states: HashMap::new(),
             next: 0,
         }
     }
 
-    /// The state, and its door.
-    fn state(&mut self) -> Result<&State, ScriptError> {
-        let made = if let Some(state) = self.state.take() {
-            state
-        } else {
+    /// The state of a domain, and its door.
+    fn state(&mut self, domain: &str) -> Result<&State, ScriptError> {
+        // Looked up twice: an entry cannot be left empty when making the state fails.
+        if !self.states.contains_key(domain) {
             let stage = Arc::new(Stage::new(self.limits, self.registry.as_ref())?);
             let door = Arc::new(Door(stage.clone()));
-            State { stage, door }
-        };
-        Ok(self.state.insert(made))
+            let made = State { stage, door };
+            self.states.insert(domain.to_owned(), made);
+        }
+        Ok(&self.states[domain])
     }
 }
 
@@ -109,12 +110,9 @@ impl Backend for LuaBackend {
         }
         let bundle = Bundle::from_bytes(&bytes)
             .map_err(|error| LoadError::Unusable(format!("{}: {error}", path.display())))?;
-        if let Some(problem) = bundle.check().into_iter().next() {
-            return Err(LoadError::Unusable(problem.to_string()));
-        }
         let number = self.next;
         self.next += 1;
-        let made = self.state();
+        let made = self.state(&bundle.domain);
         let made = made.map_err(|error| LoadError::Misfit(error.to_string()))?;
         let (stage, entrance) = (made.stage.clone(), made.door.clone());
         stage.expect(number, module, bundle);
@@ -136,8 +134,9 @@ impl Backend for LuaBackend {
     fn set_modules(&mut self, _: &[ModuleSpec]) {}
 
     fn prove(&mut self, codes: &[u64], _: Look) -> Vec<Proof> {
-        let state = self.state.as_ref();
-        let left = state.map_or_else(HashMap::new, |state| state.stage.left(codes));
+        let states = self.states.values();
+        let left: HashMap<u64, Vec<String>> =
+            states.flat_map(|state| state.stage.left(codes)).collect();
         let proof = |code: &u64| match left.get(code) {
             None => Proof::Free,
             Some(functions) => Proof::Referenced {

@@ -21,6 +21,9 @@ pub const LARGEST_SOURCE: u64 = 4 << 20;
 /// The sources of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bundle {
+    /// The trust domain that they run in: modules of one share a Lua state.
+    #[serde(default)]
+    pub domain: String,
     /// The module's own source first, then those that it requires, in the order in which they
     /// were found.
     pub files: Vec<BundledFile>,
@@ -81,7 +84,8 @@ impl BundleProblem {
 impl Bundle {
     /// Gathers a module's source and those that it requires. `text_of` gives the text of a file,
     /// as [`read_source`] does; `shown` makes the names that people see of paths; `is_module`
-    /// says what `require` finds without a file, as other modules of the game.
+    /// says what `require` finds without a file, as other modules of the game. The domain is left
+    /// empty.
     ///
     /// # Errors
     /// The files that cannot be read.
@@ -134,7 +138,10 @@ impl Bundle {
             }
         }
         if problems.is_empty() {
-            Ok(Self { files })
+            Ok(Self {
+                domain: String::new(),
+                files,
+            })
         } else {
             Err(problems)
         }

@@ -141,6 +141,8 @@ pub(crate) fn loading(lua: &Lua) -> mlua::Result<Option<String>> {
 #[derive(Default)]
 pub(crate) struct Running {
     pub(crate) pending: BTreeMap<String, Source>,
+    /// Main functions of what is pending.
+    compiled: BTreeMap<String, Function>,
     /// What `dispose` of the versions before left, by module.
     pub(crate) data: BTreeMap<String, Table>,
     pub(crate) open: Vec<Open>,
@@ -223,6 +225,7 @@ pub(crate) fn set_next_version(lua: &Lua, module: &str, version: u32) -> mlua::R
 pub(crate) fn begin(
     lua: &Lua,
     pending: BTreeMap<String, Source>,
+    compiled: BTreeMap<String, Function>,
     data: BTreeMap<String, Table>,
 ) -> mlua::Result<()> {
     let aside = lua.create_table()?;
@@ -230,6 +233,7 @@ pub(crate) fn begin(
     loader(lua, |loader| {
         loader.running = Some(Running {
             pending,
+            compiled,
             data,
             aside: Some(aside),
             ..Running::default()
@@ -354,15 +358,21 @@ pub(crate) fn exported(value: &Value) -> Value {
 
 /// Runs a source on an overlay and keeps what it left.
 fn run(lua: &Lua, name: &str, source: Source) -> mlua::Result<Value> {
-    let (version, aside, data) = loader(lua, |loader| {
+    let (version, found) = loader(lua, |loader| {
         let version = *loader.next_version.get(name).unwrap_or(&1);
-        let running = loader.running.as_ref();
-        let data = running.and_then(|running| running.data.get(name).cloned());
-        (version, running.and_then(|r| r.aside.clone()), data)
+        let found = loader.running.as_mut().map(|running| {
+            let data = running.data.get(name).cloned();
+            (running.aside.clone(), running.compiled.remove(name), data)
+        });
+        (version, found)
     })?;
-    let aside = aside.ok_or_else(|| mlua::Error::runtime("no reload is going on"))?;
-    let chunk_name = chunk_name(&source.file, version);
-    let main = cells::compile(lua, &chunk_name, source.text.as_bytes())?;
+    let Some((Some(aside), compiled, data)) = found else {
+        return Err(mlua::Error::runtime("no reload is going on"));
+    };
+    let main = match compiled {
+        Some(main) => main,
+        None => compile(lua, name, &source)?,
+    };
     let overlay = overlay(lua, &aside)?;
     cells::set(lua, &main, 0, &Value::Table(overlay.clone()))?;
     let (api, dispose, accepts, events, flags) = lua.load(HOT).set_name("=engine").call(data)?;
@@ -427,6 +437,13 @@ fn overlay(lua: &Lua, aside: &Table) -> mlua::Result<Table> {
     metatable.raw_set("__metatable", "the globals")?;
     overlay.set_metatable(Some(metatable))?;
     Ok(overlay)
+}
+
+/// Compiles the next version of a module.
+pub(crate) fn compile(lua: &Lua, name: &str, source: &Source) -> mlua::Result<Function> {
+    let version = loader(lua, |loader| *loader.next_version.get(name).unwrap_or(&1))?;
+    let chunk_name = chunk_name(&source.file, version);
+    cells::compile(lua, &chunk_name, source.text.as_bytes())
 }
 
 /// The name that Lua's messages have: [`crate::error`] makes file and version of it again.

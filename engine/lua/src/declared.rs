@@ -5,15 +5,19 @@
 //! source before the merge names the kept tables afterwards.
 
 use std::collections::HashMap;
+use std::ffi::c_int;
 
 use mlua::{Function, Lua, Table, Value};
 
 use crate::cells::{self, Upvalue};
 use crate::chunk::Fresh;
-use crate::heap::{Found, walk_for_new};
-use crate::layout::{ProtoId, ProtoNode};
+use crate::entries::{self, Entry};
+use crate::heap::{self, Place, Visitor};
+use crate::layout::{self, ProtoId, ProtoNode, proto_at};
+use crate::objects::{self, Kind, Moment, Object, Pusher};
 use crate::outline::Written;
-use crate::raw::{Address, AddressMap, AddressSet, pointer_address};
+use crate::raw::{Address, AddressMap, AddressSet, State, pointer_address};
+use crate::snapshot::Snapshot;
 
 /// The fields of a table that a source made.
 #[derive(Clone)]
@@ -176,44 +180,141 @@ impl View {
 
 /// What exists now and did not when a transaction began.
 pub(crate) struct Newcomers {
+    /// All of it, in the order in which it was made.
     pub(crate) anchors: Table,
-    pub(crate) numbers: Vec<u32>,
     pub(crate) addresses: AddressSet,
     pub(crate) functions: Vec<(Function, ProtoId)>,
 }
 
 impl Newcomers {
-    /// Walks over the heap for what is not in `before`.
-    pub(crate) fn find(lua: &Lua, before: &Found, skip: &AddressSet) -> mlua::Result<Self> {
-        let anchors = lua.create_table_with_capacity(before.kinds.len(), 0)?;
-        let mut skip = skip.clone();
-        skip.insert(pointer_address(anchors.to_pointer()));
-        let (mut found, mut numbers) = (Found::default(), Vec::new());
-        // SAFETY: as in `Snapshot::take`, whose anchors keep all objects of `before`.
+    /// Finds what was made since the snapshot and is in use. `own` are tables of the transaction.
+    pub(crate) fn find(lua: &Lua, before: &Snapshot, own: &[Address]) -> mlua::Result<Self> {
+        let now = Moment::now(lua)?;
+        let pusher = Pusher::new(lua)?;
+        let mut used = Vec::new();
+        // SAFETY: as in `Snapshot::take`.
         unsafe {
-            lua.exec_raw::<()>(&anchors, |lua| {
-                (found, numbers) = walk_for_new(lua, 1, before, &skip);
+            lua.exec_raw::<()>(pusher.table(), |lua| {
+                used = in_use(lua, &now, before, own);
                 mlua::ffi::lua_settop(lua, 0);
             })?;
         }
+        let values: Vec<Entry> = used.iter().map(|object| object.value()).collect();
+        let anchors = lua.create_table_with_capacity(values.len(), 0)?;
+        // SAFETY: the table was just made; its array has that size.
+        unsafe { entries::fill(pointer_address(anchors.to_pointer()), &values) };
         let mut addresses = AddressSet::default();
         let mut functions = Vec::new();
-        for number in &numbers {
-            let place = *number as usize;
-            addresses.insert(found.addresses[place]);
-            if i32::from(found.kinds[place]) == mlua::ffi::LUA_TFUNCTION {
-                let function: Function = anchors.raw_get(*number + 1)?;
-                if let Some(proto) = cells::proto(lua, &function)? {
-                    functions.push((function, proto));
+        for (place, object) in (1..).zip(&used) {
+            match object.kind() {
+                // The API gives another address than that of the header.
+                Kind::Userdata => {
+                    let value: Value = anchors.raw_get(place)?;
+                    addresses.insert(pointer_address(value.to_pointer()));
+                }
+                Kind::LuaFunction => {
+                    addresses.insert(object.address);
+                    // SAFETY: it is such a function, kept by the anchors.
+                    let proto = unsafe { proto_at(object.address) };
+                    functions.push((anchors.raw_get(place)?, proto));
+                }
+                _ => {
+                    addresses.insert(object.address);
                 }
             }
         }
         Ok(Self {
             anchors,
-            numbers,
             addresses,
             functions,
         })
+    }
+}
+
+/// The objects made since a snapshot that something refers to, in the order in which they were
+/// made. Each is marked until it is known to be in use.
+///
+/// # Safety
+/// As for [`Moment::each`]; a pusher is the only value on the stack.
+unsafe fn in_use(lua: State, now: &Moment, before: &Snapshot, own: &[Address]) -> Vec<Object> {
+    const PUSHER: c_int = 1;
+    let mut new = Vec::new();
+    // SAFETY: as the caller says.
+    unsafe {
+        mlua::ffi::lua_checkstack(lua, 50);
+        now.each_since(before.moment(), |object| {
+            let is_plain = matches!(object.kind(), Kind::Text | Kind::Inner);
+            // A table that was given a finalizer is listed as if it were new.
+            let is_old = object.has_finalizer
+                && object.kind() == Kind::Table
+                && before.had_table(object.address);
+            if !is_plain && !is_old && !own.contains(&object.address) {
+                layout::mark(object.address);
+                new.push(object);
+            }
+        });
+        let mut found = Found(Vec::new());
+        let mut threads = Vec::new();
+        before.moment().each(|object| match object.kind() {
+            Kind::Thread => threads.push(object),
+            _ if own.contains(&object.address) => {}
+            _ => {
+                objects::references(object, |value| found.meet(value));
+            }
+        });
+        // A table that was given a finalizer meanwhile, and so was not met there.
+        now.each_since(before.moment(), |object| {
+            if !layout::is_marked(object.address) && object.has_finalizer {
+                objects::references(object, |value| found.meet(value));
+            }
+        });
+        loop {
+            for thread in threads.drain(..) {
+                objects::push(lua, PUSHER, thread.value());
+                heap::visit(lua, &mut found);
+                mlua::ffi::lua_settop(lua, PUSHER);
+            }
+            let Some(object) = found.0.pop() else { break };
+            if object.kind() == Kind::Thread {
+                threads.push(object);
+            } else {
+                objects::references(object, |value| found.meet(value));
+            }
+        }
+        // What still has its mark is garbage.
+        new.retain(|object| !layout::unmark(object.address));
+    }
+    new.reverse();
+    new
+}
+
+/// New objects that something refers to, and which were not looked into yet.
+struct Found(Vec<Object>);
+
+impl Found {
+    /// Always true.
+    ///
+    /// # Safety
+    /// The value's object is alive.
+    unsafe fn meet(&mut self, value: Entry) -> bool {
+        if let Some(object) = Object::of(value) {
+            // SAFETY: as the caller says.
+            if unsafe { layout::unmark(object.address) } {
+                self.0.push(object);
+            }
+        }
+        true
+    }
+}
+
+impl Visitor for Found {
+    unsafe fn replace(&mut self, lua: State, _: Place) -> bool {
+        // SAFETY: as the caller says; the pusher is the first value on the stack.
+        unsafe {
+            let value = objects::read(lua, 1);
+            self.meet(value);
+        }
+        false
     }
 }
 

@@ -22,9 +22,6 @@ struct Search {
 const LEFT: c_int = 2;
 
 impl Visitor for Search {
-    const REPLACES: bool = true;
-    const RECORDS: bool = false;
-
     unsafe fn replace(&mut self, lua: State, _: Place) -> bool {
         // SAFETY: as the caller says.
         unsafe {

@@ -18,10 +18,10 @@ use crate::raw::{Address, State};
 
 /// What every collectable object begins with.
 #[repr(C)]
-struct Header {
-    next: *mut c_void,
-    tag: u8,
-    marked: u8,
+pub(crate) struct Header {
+    pub(crate) next: *mut c_void,
+    pub(crate) tag: u8,
+    pub(crate) marked: u8,
 }
 
 /// `TESTBIT` of `lgc.h`.

@@ -66,6 +66,7 @@
 //! | `transaction` | the steps of a reload, and undoing them |
 //! | `chunk` | running sources on an overlay, `require`, `hot` |
 //! | `snapshot` | the heap before, and giving it back |
+//! | `objects` | all objects, by Lua's own lists |
 //! | `heap` | the walk over everything reachable |
 //! | `layout`, `entries` | prototypes and tables in place: what Lua's API does not tell |
 //! | `outline` | names and texts of functions in a source |
@@ -78,6 +79,7 @@
 //! | `policy` | what a module says in `__reload` |
 //! | `report`, `error` | what happened, and what went wrong |
 //! | `sandbox` | what scripts may use, and what stops them |
+//! | `call` | calling a function of a module, fast |
 //! | `coroutines`, `watchdog` | coroutines that wait for a reload, calls that take too long |
 //! | [`world`] | what scripts see of the game: entities, components, resources, input |
 //! | `cells`, `raw` | captured variables and small helpers over the C API |
@@ -86,6 +88,7 @@
 mod align;
 pub mod backend;
 mod bundle;
+mod call;
 mod cells;
 mod chunk;
 mod coroutines;
@@ -100,6 +103,7 @@ mod host;
 mod layout;
 mod merge;
 mod modules;
+mod objects;
 mod outline;
 mod pairing;
 mod patch;

@@ -74,6 +74,8 @@ pub(crate) struct Modules {
     pub(crate) host: Option<Box<dyn Host>>,
     /// Objects in the heap when it was last walked over.
     pub(crate) objects: usize,
+    /// Bytes that were allocated while the collector was stopped, and which it has not seen yet.
+    pub(crate) unseen: usize,
 }
 
 /// What modules may take.

@@ -78,3 +78,40 @@ pub(crate) fn has_references(kind: c_int) -> bool {
 pub(crate) fn pointer_address(pointer: *const c_void) -> Address {
     pointer as Address
 }
+
+/// Types whose values share a metatable.
+pub(crate) const SHARED: [c_int; 7] = [
+    ffi::LUA_TNIL,
+    ffi::LUA_TBOOLEAN,
+    ffi::LUA_TLIGHTUSERDATA,
+    ffi::LUA_TNUMBER,
+    ffi::LUA_TSTRING,
+    ffi::LUA_TFUNCTION,
+    ffi::LUA_TTHREAD,
+];
+
+/// Pushes any value of a type.
+///
+/// # Safety
+/// Room for one value; `kind` is one of [`SHARED`].
+pub(crate) unsafe fn push_sample(lua: State, kind: c_int) {
+    unsafe extern "C-unwind" fn nothing(_: State) -> c_int {
+        0
+    }
+    // SAFETY: as the caller says.
+    unsafe {
+        match kind {
+            ffi::LUA_TBOOLEAN => ffi::lua_pushboolean(lua, 0),
+            ffi::LUA_TLIGHTUSERDATA => ffi::lua_pushlightuserdata(lua, std::ptr::null_mut()),
+            ffi::LUA_TNUMBER => ffi::lua_pushinteger(lua, 0),
+            ffi::LUA_TSTRING => {
+                ffi::lua_pushlstring(lua, c"".as_ptr(), 0);
+            }
+            ffi::LUA_TFUNCTION => ffi::lua_pushcfunction(lua, nothing),
+            ffi::LUA_TTHREAD => {
+                ffi::lua_pushthread(lua);
+            }
+            _ => ffi::lua_pushnil(lua),
+        }
+    }
+}

@@ -11,8 +11,10 @@ use std::ffi::c_int;
 use mlua::ffi;
 use mlua::{Function, Lua, Table, Value};
 
-use crate::heap::{Place, Visitor, visit_each, walk};
-use crate::layout::{ProtoId, proto_at, proto_of, set_proto};
+use crate::entries::Entry;
+use crate::heap::{self, Place, Visitor};
+use crate::layout::{self, ProtoId, proto_at, proto_of, set_proto};
+use crate::objects::{self, Kind, Moment, Object, Pusher};
 use crate::plan::{NoPlan, Origin, Plan};
 use crate::raw::{
     Address, AddressMap, AddressSet, State, address, is_lua_function, pointer_address,
@@ -23,7 +25,7 @@ const ANCHORS: c_int = 1;
 const TARGETS: c_int = 2;
 const FACTORIES: c_int = 3;
 const LEFT: c_int = 4;
-const OBJECTS: c_int = 5;
+const PUSHER: c_int = 5;
 
 /// More captured variables than a function that a factory makes can have.
 const MOST_CAPTURES: usize = 200;
@@ -150,30 +152,49 @@ impl Redirect {
         self.factories.raw_set(captures + 1, factory)
     }
 
-    /// Walks over the whole heap. `skip` are tables that the walk leaves out.
+    /// Redirects all references of the heap, which has about `expected` objects. `skip` are tables
+    /// that are left out.
+    ///
+    /// All objects are looked at in place; what refers to something that becomes something else is
+    /// visited through the API. Where closures keep old bodies a walk follows, because garbage
+    /// does not count.
     pub(crate) fn run(
         mut self,
         lua: &Lua,
         expected: usize,
         skip: &AddressSet,
     ) -> mlua::Result<(Redirected, Table)> {
-        let anchors = lua.create_table_with_capacity(expected, 0)?;
+        let moment = Moment::now(lua)?;
+        let (anchors, pusher) = (lua.create_table()?, Pusher::new(lua)?);
         let mut skip = skip.clone();
-        let own = [&anchors, &self.targets, &self.factories, &self.left];
+        let own = [
+            &anchors,
+            &self.targets,
+            &self.factories,
+            &self.left,
+            moment.mark(),
+            pusher.table(),
+        ];
         skip.extend(own.map(|table| pointer_address(table.to_pointer())));
-        let values = (&anchors, &self.targets, &self.factories, &self.left);
         let values = (
-            values.0.clone(),
-            values.1.clone(),
-            values.2.clone(),
-            values.3.clone(),
+            anchors,
+            self.targets.clone(),
+            self.factories.clone(),
+            self.left.clone(),
+            pusher.table().clone(),
         );
         // SAFETY: as in `Snapshot::take`; the stack is as the constants say.
         unsafe {
             lua.exec_raw::<()>(values, |lua| {
-                walk(lua, ANCHORS, expected, &skip, &mut self);
+                ffi::lua_checkstack(lua, 50);
+                let concerned = self.concerned(&moment, &skip);
+                self.visit(lua, &concerned);
+                heap::visit_type_metatables(lua, &mut self);
                 ffi::lua_settop(lua, 0);
             })?;
+        }
+        if !self.left.is_empty() {
+            self.walk(lua, expected, &skip)?;
         }
         let done = Redirected {
             count: self.redirected,
@@ -183,24 +204,92 @@ impl Redirect {
         Ok((done, self.left))
     }
 
-    /// As [`Redirect::run`], in some objects alone: those with these numbers in `objects`.
-    pub(crate) fn run_in(
-        mut self,
-        lua: &Lua,
-        objects: &Table,
-        numbers: &[u32],
-    ) -> mlua::Result<()> {
+    /// The objects that refer to what becomes something else, and all threads.
+    ///
+    /// # Safety
+    /// As for [`Moment::each`].
+    unsafe fn concerned(&self, moment: &Moment, skip: &AddressSet) -> Vec<Object> {
+        let mut concerned = Vec::new();
+        // SAFETY: as the caller says; the keys of `objects` are tables and functions of Lua that are
+        // alive.
+        unsafe {
+            for from in self.objects.keys() {
+                layout::mark(*from);
+            }
+            let is_other = |value: Entry| {
+                value.holder().is_some_and(|address| {
+                    layout::is_marked(address)
+                        || (value.is_lua_function() && self.is_concerned(address))
+                })
+            };
+            moment.each(|object| {
+                let is_concerned = object.kind() == Kind::Thread
+                    || !objects::references(object, |value| !is_other(value));
+                if is_concerned && !skip.contains(&object.address) {
+                    concerned.push(object);
+                }
+            });
+            for from in self.objects.keys() {
+                layout::unmark(*from);
+            }
+        }
+        concerned
+    }
+
+    /// Redirects the references in some objects.
+    ///
+    /// # Safety
+    /// The stack is as the constants say, with room for fifty values; the objects are alive.
+    unsafe fn visit(&mut self, lua: State, objects: &[Object]) {
+        for object in objects {
+            // SAFETY: as the caller says.
+            unsafe {
+                objects::push(lua, PUSHER, object.value());
+                heap::visit(lua, self);
+                ffi::lua_settop(lua, PUSHER);
+            }
+        }
+    }
+
+    /// Walks over what is reachable, for what is left of old versions.
+    fn walk(&mut self, lua: &Lua, expected: usize, skip: &AddressSet) -> mlua::Result<()> {
+        let anchors = lua.create_table_with_capacity(expected, 0)?;
+        self.left = weak_set(lua)?;
+        self.known.clear();
+        self.kept.clear();
+        self.old_bodies = 0;
+        let mut skip = skip.clone();
+        let own = [&anchors, &self.left];
+        skip.extend(own.map(|table| pointer_address(table.to_pointer())));
+        let (targets, factories) = (self.targets.clone(), self.factories.clone());
+        let values = (anchors, targets, factories, self.left.clone());
+        // SAFETY: as in `run`.
+        unsafe {
+            lua.exec_raw::<()>(values, |lua| {
+                heap::walk(lua, ANCHORS, expected, &skip, self);
+                ffi::lua_settop(lua, 0);
+            })
+        }
+    }
+
+    /// As [`Redirect::run`], in some objects alone: those in the array of a table.
+    pub(crate) fn run_in(mut self, lua: &Lua, objects: &Table) -> mlua::Result<()> {
         let values = (
-            lua.create_table()?,
+            objects.clone(),
             self.targets.clone(),
             self.factories.clone(),
             self.left.clone(),
-            objects.clone(),
+            lua.create_table()?,
         );
         // SAFETY: as in `run`.
         unsafe {
             lua.exec_raw::<()>(values, |lua| {
-                visit_each(lua, ANCHORS, OBJECTS, numbers, &mut self);
+                ffi::lua_checkstack(lua, 50);
+                for number in 1..=ffi::lua_rawlen(lua, ANCHORS) as ffi::lua_Integer {
+                    ffi::lua_rawgeti(lua, ANCHORS, number);
+                    heap::visit(lua, &mut self);
+                    ffi::lua_settop(lua, PUSHER);
+                }
                 ffi::lua_settop(lua, 0);
             })
         }
@@ -290,9 +379,6 @@ impl Redirect {
 }
 
 impl Visitor for Redirect {
-    const REPLACES: bool = true;
-    const RECORDS: bool = false;
-
     unsafe fn is_concerned(&self, function: Address) -> bool {
         // SAFETY: as the caller says.
         self.plans.contains_key(&unsafe { proto_at(function) })

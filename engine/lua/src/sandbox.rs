@@ -16,6 +16,7 @@ use mlua::{Lua, LuaOptions, StdLib};
 use crate::coroutines;
 use crate::entries;
 use crate::layout;
+use crate::objects;
 use crate::raw::State;
 
 /// Instructions between two looks at the budget.
@@ -23,11 +24,17 @@ const STEP: c_int = 1000;
 
 /// Takes away what scripts must not have, in Lua because it is shortest there.
 const PRELUDE: &str = r#"
-    local load, collectgarbage, os = load, collectgarbage, os
+    local load, collectgarbage, os, string = load, collectgarbage, os, string
     _G.dofile, _G.loadfile, string.dump = nil, nil, nil
     -- Text alone: bytecode is not checked by Lua and can crash it.
     function _G.load(chunk, name, mode, ...)
         return load(chunk, name, "t", ...)
+    end
+    -- Nothing, so often that it would take years, is a loop within C, which cannot be ended.
+    local rep = string.rep
+    function string.rep(text, count, between)
+        if text == "" and (between == nil or between == "") then count = 0 end
+        return rep(text, count, between)
     end
     -- Reading is harmless; when to collect is the engine's decision.
     function _G.collectgarbage(what)
@@ -58,7 +65,7 @@ pub(crate) fn new_state(memory_limit: usize) -> mlua::Result<Lua> {
     unsafe {
         lua.exec_raw::<()>((), |lua| {
             ffi::lua_checkstack(lua, 20);
-            fits = layout::check(lua) && entries::check(lua);
+            fits = layout::check(lua) && entries::check(lua) && objects::check(lua);
         })?;
     }
     if !fits {
@@ -69,6 +76,7 @@ pub(crate) fn new_state(memory_limit: usize) -> mlua::Result<Lua> {
     }
     lua.load(PRELUDE).set_name("=engine").exec()?;
     coroutines::install(&lua)?;
+    objects::install(&lua)?;
     lua.set_memory_limit(memory_limit)?;
     Ok(lua)
 }

@@ -4,155 +4,211 @@
 //! all of them back as they were: entries, metatables, captured variables, user values.
 //! What lies on the stacks of coroutines is not put back; instead no coroutine that existed
 //! can be resumed while a reload runs (see [`crate::sandbox`]).
+//!
+//! Objects are read in place. All of them are kept by a table of the snapshot: the collector is
+//! stopped, but Lua starts it where memory runs out.
 
-use std::collections::HashMap;
 use std::ffi::c_int;
-use std::ops::Range;
 
 use mlua::ffi;
 use mlua::{Lua, Table};
 
-use crate::heap::{Found, Place, Seen, Visitor, push_sample, walk};
-use crate::raw::{AddressMap, AddressSet, State, pointer_address};
+use crate::entries::{self, Entry, Image, Images};
+use crate::layout;
+use crate::objects::{self, Kind, Moment, Object, Pusher};
+use crate::raw::{Address, AddressSet, SHARED, State, pointer_address, push_sample};
 
-/// Place in the anchors of each object.
-type Places = AddressMap<ffi::lua_Integer>;
+/// Where the pusher lies on the stack while things are put back.
+const PUSHER: c_int = 1;
 
 /// The heap as it was at one moment.
 pub(crate) struct Snapshot {
+    moment: Moment,
+    /// Keeps all objects.
     anchors: Table,
-    pub(crate) found: Found,
-    record: Record,
+    pusher: Pusher,
+    objects: usize,
+    threads: AddressSet,
+    tables: Images,
+    slots: Vec<Slot>,
+    /// Metatables that all values of a type share, in the order of [`SHARED`]; 0 for none.
+    shared: Vec<Address>,
 }
 
-#[derive(Default)]
+/// A value outside of tables.
+struct Slot {
+    owner: Entry,
+    place: Place,
+    value: Entry,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    /// Of a userdata.
+    Metatable,
+    /// Of a userdata, from 1.
+    UserValue(c_int),
+    /// Of a function, from 1.
+    Captured(c_int),
+}
+
+/// What a snapshot reads.
 struct Record {
-    entries: Entries,
-    slots: Vec<(u32, Place, Seen)>,
-    cells: AddressSet,
+    tables: Images,
+    slots: Vec<Slot>,
+    threads: AddressSet,
+    anchors: Vec<Entry>,
+    cells: Vec<Address>,
+    objects: usize,
 }
 
-/// The entries of all tables, close together: most of a snapshot's time is writing them.
-#[derive(Default)]
-struct Entries {
-    /// Owner, and where its entries begin; in the order in which tables were walked.
-    owners: Vec<(u32, u32)>,
-    kinds: Vec<[u8; 2]>,
-    bits: Vec<[u64; 2]>,
-}
-
-impl Entries {
-    fn push(&mut self, owner: u32, key: Seen, value: Seen) {
-        if self.owners.last().is_none_or(|(last, _)| *last != owner) {
-            self.owners.push((owner, self.kinds.len() as u32));
+impl Record {
+    /// # Safety
+    /// As for [`objects::references`].
+    unsafe fn object(&mut self, object: Object) {
+        let (owner, address) = (object.value(), object.address);
+        match object.kind() {
+            Kind::Inner => return,
+            Kind::Text => {}
+            // SAFETY: as the caller says.
+            Kind::Table => unsafe { self.tables.push(address) },
+            // SAFETY: as the caller says.
+            Kind::LuaFunction => unsafe { self.cells(owner, address) },
+            Kind::CFunction => {
+                // SAFETY: as the caller says.
+                let values = unsafe { objects::c_values(address) };
+                for (number, value) in (1..).zip(values) {
+                    self.slots.push(Slot {
+                        owner,
+                        place: Place::Captured(number),
+                        value,
+                    });
+                }
+            }
+            Kind::Userdata => {
+                // SAFETY: as the caller says.
+                let (metatable, values) = unsafe { objects::userdata(address) };
+                let metatable = if metatable == 0 {
+                    Entry::NOTHING
+                } else {
+                    Entry::table(metatable)
+                };
+                let mut push = |place, value| {
+                    self.slots.push(Slot {
+                        owner,
+                        place,
+                        value,
+                    });
+                };
+                push(Place::Metatable, metatable);
+                for (number, value) in (1..).zip(values) {
+                    push(Place::UserValue(number), value);
+                }
+            }
+            Kind::Thread => {
+                self.threads.insert(address);
+            }
         }
-        let ((key_kind, key), (kind, value)) = (pack(key), pack(value));
-        self.kinds.push([key_kind, kind]);
-        self.bits.push([key, value]);
+        self.objects += usize::from(object.kind() != Kind::Text);
+        self.anchors.push(owner);
     }
 
-    /// The entries of the tables that had some, by owner.
-    fn by_owner(&self) -> HashMap<u32, Range<usize>> {
-        let ends = self.owners.iter().skip(1).map(|(_, start)| *start as usize);
-        let ends = ends.chain([self.kinds.len()]);
-        let ranges = self.owners.iter().zip(ends);
-        ranges
-            .map(|((owner, start), end)| (*owner, *start as usize..end))
-            .collect()
-    }
-
-    fn get(&self, number: usize) -> (Seen, Seen) {
-        let ([key_kind, kind], [key, value]) = (self.kinds[number], self.bits[number]);
-        (unpack(key_kind, key), unpack(kind, value))
-    }
-}
-
-fn pack(value: Seen) -> (u8, u64) {
-    match value {
-        Seen::Nil | Seen::Ignored => (0, 0),
-        Seen::Boolean(value) => (1, u64::from(value)),
-        Seen::Integer(value) => (2, value as u64),
-        Seen::Float(bits) => (3, bits),
-        Seen::Light(address) => (4, address as u64),
-        Seen::Object(address) => (5, address as u64),
-    }
-}
-
-fn unpack(kind: u8, bits: u64) -> Seen {
-    match kind {
-        1 => Seen::Boolean(bits != 0),
-        2 => Seen::Integer(bits as i64),
-        3 => Seen::Float(bits),
-        4 => Seen::Light(bits as usize),
-        5 => Seen::Object(bits as usize),
-        _ => Seen::Nil,
-    }
-}
-
-impl Visitor for Record {
-    const REPLACES: bool = false;
-    const RECORDS: bool = true;
-
-    fn entry(&mut self, owner: u32, key: Seen, value: Seen) {
-        self.entries.push(owner, key, value);
-    }
-
-    fn slot(&mut self, owner: u32, place: Place, value: Seen) {
-        match place {
-            Place::Upvalue(_, cell) if cell != 0 && !self.cells.insert(cell) => {}
-            Place::Upvalue(..)
-            | Place::Metatable
-            | Place::UserValue(_)
-            | Place::TypeMetatable(_) => self.slots.push((owner, place, value)),
-            _ => {}
+    /// Each variable once, however many functions have captured it.
+    ///
+    /// # Safety
+    /// As for [`objects::cells`].
+    unsafe fn cells(&mut self, owner: Entry, function: Address) {
+        // SAFETY: as the caller says; a cell begins like all objects.
+        unsafe {
+            for (number, at) in (1..).zip(objects::cells(function)) {
+                if layout::mark(at.cell) {
+                    self.cells.push(at.cell);
+                    self.slots.push(Slot {
+                        owner,
+                        place: Place::Captured(number),
+                        value: at.value,
+                    });
+                }
+            }
         }
     }
 }
 
 impl Snapshot {
-    /// Takes a snapshot of about `expected` objects; `skip` are tables that it ignores. The
-    /// collector must be stopped.
+    /// Takes a snapshot of about `expected` objects. The collector must be stopped, and stay so.
     ///
     /// # Errors
     /// None but those of `mlua` itself.
-    pub(crate) fn take(lua: &Lua, expected: usize, skip: &AddressSet) -> mlua::Result<Self> {
-        let anchors = lua.create_table_with_capacity(expected, 0)?;
-        let mut skip = skip.clone();
-        skip.insert(pointer_address(anchors.to_pointer()));
-        let mut record = Record::default();
-        record.entries.kinds.reserve(expected * 4);
-        record.entries.bits.reserve(expected * 4);
-        let mut found = Found::default();
-        // SAFETY: `exec_raw` gives the main thread with the table as its only value; the
-        // callers of this module are at a safe point with the collector stopped.
+    pub(crate) fn take(lua: &Lua, expected: usize) -> mlua::Result<Self> {
+        let moment = Moment::now(lua)?;
+        let mut record = Record {
+            tables: Images::with_capacity(expected),
+            slots: Vec::new(),
+            threads: AddressSet::default(),
+            anchors: Vec::with_capacity(expected),
+            cells: Vec::new(),
+            objects: 0,
+        };
+        let mut shared = Vec::new();
+        // SAFETY: the callers of this module are at a safe point with the collector stopped, and
+        // `exec_raw` locks the state. All that is pushed fits.
         unsafe {
-            lua.exec_raw::<()>(&anchors, |lua| {
-                found = walk(lua, 1, expected, &skip, &mut record);
-                ffi::lua_settop(lua, 0);
+            lua.exec_raw::<()>((), |lua| {
+                moment.each(|object| record.object(object));
+                for cell in &record.cells {
+                    layout::unmark(*cell);
+                }
+                ffi::lua_checkstack(lua, 10);
+                for kind in SHARED {
+                    push_sample(lua, kind);
+                    let has_one = ffi::lua_getmetatable(lua, -1) != 0;
+                    let metatable = ffi::lua_topointer(lua, -1) as Address;
+                    shared.push(if has_one { metatable } else { 0 });
+                    ffi::lua_settop(lua, 0);
+                }
             })?;
         }
+        let anchors = lua.create_table_with_capacity(record.anchors.len(), 0)?;
+        // SAFETY: the table was just made; its array has that size.
+        unsafe { entries::fill(pointer_address(anchors.to_pointer()), &record.anchors) };
         Ok(Self {
+            moment,
             anchors,
-            found,
-            record,
+            pusher: Pusher::new(lua)?,
+            objects: record.objects,
+            threads: record.threads,
+            tables: record.tables,
+            slots: record.slots,
+            shared,
         })
     }
 
-    /// How many objects there were.
+    /// How many objects there were, without strings.
     pub(crate) fn objects(&self) -> usize {
-        self.found.kinds.len()
+        self.objects
+    }
+
+    /// When it was taken.
+    pub(crate) fn moment(&self) -> &Moment {
+        &self.moment
     }
 
     /// The coroutines that there were.
     pub(crate) fn threads(&self) -> AddressSet {
-        let all = self.found.addresses.iter().zip(&self.found.kinds);
-        let threads = all.filter(|(_, kind)| c_int::from(**kind) == ffi::LUA_TTHREAD);
-        threads.map(|(address, _)| *address).collect()
+        self.threads.clone()
     }
 
-    /// The table that keeps the objects; later walks have to skip it.
-    pub(crate) fn anchors(&self) -> &Table {
-        &self.anchors
+    /// Tables that later looks at the heap have to leave out.
+    pub(crate) fn own(&self) -> [Address; 3] {
+        let tables = [&self.anchors, self.moment.mark()].map(Table::to_pointer);
+        let [anchors, mark] = tables.map(pointer_address);
+        [anchors, mark, self.pusher.address()]
+    }
+
+    /// Whether a table was there: for one that is listed as if it were new.
+    pub(crate) fn had_table(&self, table: Address) -> bool {
+        let mut tables = self.tables.all().iter();
+        tables.any(|image| image.table == table)
     }
 
     /// Puts everything back as it was.
@@ -160,16 +216,24 @@ impl Snapshot {
     /// # Errors
     /// None but those of `mlua` itself.
     pub(crate) fn restore(&self, lua: &Lua) -> mlua::Result<()> {
-        let addresses = self.found.addresses.iter().copied();
-        let places: Places = addresses.zip(1..).collect();
-        // SAFETY: as in `take`. All addresses are those of objects in the anchors.
+        // SAFETY: as in `take`. All objects are kept by the anchors.
         unsafe {
-            lua.exec_raw::<()>(&self.anchors, |lua| {
+            lua.exec_raw::<()>(self.pusher.table(), |lua| {
                 ffi::lua_checkstack(lua, 20);
-                self.restore_tables(lua, &places);
-                for (owner, place, value) in &self.record.slots {
-                    let owner = Seen::Object(self.found.addresses[*owner as usize]);
-                    restore_slot(lua, &places, owner, *place, *value);
+                // The registry belongs to `mlua` and to nobody else.
+                let registry = ffi::lua_topointer(lua, ffi::LUA_REGISTRYINDEX) as Address;
+                let tables = self.tables.all().iter();
+                for image in tables.filter(|image| image.table != registry) {
+                    self.restore_table(lua, image);
+                }
+                for slot in &self.slots {
+                    restore_slot(lua, slot);
+                }
+                for (kind, metatable) in SHARED.into_iter().zip(&self.shared) {
+                    push_sample(lua, kind);
+                    push_metatable(lua, *metatable);
+                    ffi::lua_setmetatable(lua, -2);
+                    ffi::lua_settop(lua, PUSHER);
                 }
                 ffi::lua_settop(lua, 0);
             })
@@ -177,46 +241,17 @@ impl Snapshot {
     }
 
     /// # Safety
-    /// The anchors are the only value on the stack, which has room for some more.
-    unsafe fn restore_tables(&self, lua: State, places: &Places) {
-        let ranges = self.record.entries.by_owner();
-        // The registry, number 0, belongs to `mlua` and to nobody else.
-        for (number, kind) in self.found.kinds.iter().enumerate().skip(1) {
-            if c_int::from(*kind) == ffi::LUA_TTABLE {
-                let entries = ranges.get(&(number as u32)).cloned().unwrap_or(0..0);
-                let table = Seen::Object(self.found.addresses[number]);
-                // SAFETY: as the caller says.
-                unsafe { self.restore_table(lua, places, table, entries) };
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for [`Snapshot::restore_tables`].
-    unsafe fn restore_table(
-        &self,
-        lua: State,
-        places: &Places,
-        table: Seen,
-        entries: Range<usize>,
-    ) {
-        let all = &self.record.entries;
+    /// The pusher is the only value on the stack, which has room for some more.
+    unsafe fn restore_table(&self, lua: State, image: &Image) {
         // SAFETY: as the caller says. Fields may be cleared during a traversal.
         unsafe {
-            push(lua, places, table);
-            let mut next = entries.start;
-            let mut differs = false;
-            ffi::lua_pushnil(lua);
-            while ffi::lua_next(lua, 2) != 0 {
-                // The order of a traversal changes only when keys come or go.
-                differs |= next >= entries.end || {
-                    let (key, value) = all.get(next);
-                    !is(lua, places, -2, key) || !is(lua, places, -1, value)
-                };
-                next += 1;
-                ffi::lua_pop(lua, 1);
+            let is_same = self.tables.is_same(image);
+            let has_metatable = entries::metatable(image.table) == image.metatable;
+            if is_same && has_metatable {
+                return;
             }
-            if differs || next != entries.end {
+            objects::push(lua, PUSHER, Entry::table(image.table));
+            if !is_same {
                 ffi::lua_pushnil(lua);
                 while ffi::lua_next(lua, 2) != 0 {
                     ffi::lua_pop(lua, 1);
@@ -224,91 +259,77 @@ impl Snapshot {
                     ffi::lua_pushnil(lua);
                     ffi::lua_rawset(lua, 2);
                 }
-                for number in entries {
-                    let (key, value) = all.get(number);
-                    push(lua, places, key);
-                    push(lua, places, value);
+                self.tables.entries(image, |key, value| {
+                    objects::push(lua, PUSHER, key);
+                    objects::push(lua, PUSHER, value);
                     ffi::lua_rawset(lua, 2);
-                }
+                });
             }
-            // Set again with the other slots if it had one.
-            if ffi::lua_getmetatable(lua, 2) != 0 {
-                ffi::lua_pushnil(lua);
+            if !has_metatable {
+                push_metatable(lua, image.metatable);
                 ffi::lua_setmetatable(lua, 2);
             }
-            ffi::lua_settop(lua, 1);
+            ffi::lua_settop(lua, PUSHER);
         }
     }
 }
 
 /// # Safety
-/// As for [`Snapshot::restore_tables`].
-unsafe fn restore_slot(lua: State, places: &Places, owner: Seen, place: Place, value: Seen) {
-    if value == Seen::Ignored {
-        return;
-    }
-    // SAFETY: as the caller says; each object has the type that its place belongs to.
+/// As for [`Snapshot::restore_table`]; there is such a table, or 0.
+unsafe fn push_metatable(lua: State, metatable: Address) {
+    // SAFETY: as the caller says.
     unsafe {
-        match place {
-            Place::TypeMetatable(kind) => push_sample(lua, kind),
-            _ => push(lua, places, owner),
+        if metatable == 0 {
+            ffi::lua_pushnil(lua);
+        } else {
+            objects::push(lua, PUSHER, Entry::table(metatable));
         }
-        push(lua, places, value);
-        match place {
-            Place::Metatable | Place::TypeMetatable(_) => {
+    }
+}
+
+/// # Safety
+/// As for [`Snapshot::restore_table`].
+unsafe fn restore_slot(lua: State, slot: &Slot) {
+    // SAFETY: as the caller says; each owner has the type that its place belongs to.
+    unsafe {
+        if slot.is_as_it_was() {
+            return;
+        }
+        objects::push(lua, PUSHER, slot.owner);
+        match slot.place {
+            Place::Metatable => {
+                push_metatable(lua, slot.value.address());
                 ffi::lua_setmetatable(lua, 2);
-            }
-            Place::Upvalue(number, _) => {
-                ffi::lua_setupvalue(lua, 2, number);
             }
             Place::UserValue(number) => {
+                objects::push(lua, PUSHER, slot.value);
                 ffi::lua_setiuservalue(lua, 2, number);
             }
-            _ => {}
-        }
-        ffi::lua_settop(lua, 1);
-    }
-}
-
-/// Pushes a value of the snapshot.
-///
-/// # Safety
-/// As for [`Snapshot::restore_tables`].
-unsafe fn push(lua: State, places: &Places, value: Seen) {
-    // SAFETY: as the caller says.
-    unsafe {
-        match value {
-            Seen::Nil | Seen::Ignored => ffi::lua_pushnil(lua),
-            Seen::Boolean(value) => ffi::lua_pushboolean(lua, c_int::from(value)),
-            Seen::Integer(value) => ffi::lua_pushinteger(lua, value),
-            Seen::Float(bits) => ffi::lua_pushnumber(lua, f64::from_bits(bits)),
-            Seen::Light(address) => ffi::lua_pushlightuserdata(lua, address as *mut _),
-            Seen::Object(address) => {
-                let place = places.get(&address).copied().unwrap_or(0);
-                ffi::lua_rawgeti(lua, 1, place);
+            Place::Captured(number) => {
+                objects::push(lua, PUSHER, slot.value);
+                ffi::lua_setupvalue(lua, 2, number);
             }
         }
+        ffi::lua_settop(lua, PUSHER);
     }
 }
 
-/// Whether there is that value at `index`.
-///
-/// # Safety
-/// As for [`Snapshot::restore_tables`].
-unsafe fn is(lua: State, places: &Places, index: c_int, value: Seen) -> bool {
-    // SAFETY: as the caller says.
-    unsafe {
-        let index = ffi::lua_absindex(lua, index);
-        let float =
-            ffi::lua_type(lua, index) == ffi::LUA_TNUMBER && ffi::lua_isinteger(lua, index) == 0;
-        match value {
-            Seen::Float(bits) => float && ffi::lua_tonumber(lua, index).to_bits() == bits,
-            Seen::Integer(_) if float => false,
-            _ => {
-                push(lua, places, value);
-                let same = ffi::lua_rawequal(lua, index, -1) != 0;
-                ffi::lua_pop(lua, 1);
-                same
+impl Slot {
+    /// # Safety
+    /// The owner is alive.
+    unsafe fn is_as_it_was(&self) -> bool {
+        let owner = self.owner.address();
+        let is = |value: Option<Entry>| value.is_some_and(|value| value.is(self.value));
+        // SAFETY: as the caller says; numbers are from 1.
+        unsafe {
+            match self.place {
+                Place::Metatable => objects::userdata(owner).0 == self.value.address(),
+                Place::UserValue(number) => is(objects::userdata(owner).1.nth(number as usize - 1)),
+                Place::Captured(number) if self.owner.is_lua_function() => {
+                    let at = objects::cells(owner).nth(number as usize - 1);
+                    is(at.map(|at| at.value))
+                }
+                Place::Captured(number) => is(objects::c_values(owner).nth(number as usize - 1)),
             }
         }
     }

@@ -33,7 +33,7 @@ use crate::merge::{Merge, Merged};
 use crate::modules::{self, hook};
 use crate::pairing::{Pairing, pair};
 use crate::policy::Policy;
-use crate::raw::{AddressSet, pointer_address};
+use crate::raw::AddressSet;
 use crate::redirect::Redirect;
 use crate::report::{Cost, ModuleReport, Report};
 use crate::snapshot::Snapshot;
@@ -118,23 +118,24 @@ impl Pending {
     ) -> Result<Self, ReloadError> {
         let first = edits.keys().next().cloned().unwrap_or_default();
         let internal = |error| ReloadError::new(&first, Phase::Merge, error);
-        for (name, source) in &edits {
-            let chunk = std::ffi::CString::new(format!("@{}#0", source.file)).unwrap_or_default();
-            crate::cells::compile(lua, &chunk, source.text.as_bytes())
-                .map_err(|error| ReloadError::new(name, Phase::Compile, error))?;
-        }
         let start = Instant::now();
+        // Compiling allocates much: without this the collector would run beside it.
         let quiet = Quiet::new(lua);
+        let mut compiled = BTreeMap::new();
+        for (name, source) in &edits {
+            let main = chunk::compile(lua, name, source)
+                .map_err(|error| ReloadError::new(name, Phase::Compile, error))?;
+            compiled.insert(name.clone(), main);
+        }
+        let taken = Instant::now();
         let expected = modules::with(lua, |modules| modules.objects).map_err(internal)?;
-        let snapshot = Snapshot::take(lua, expected, &AddressSet::default()).map_err(internal)?;
-        let skip: AddressSet = [pointer_address(snapshot.anchors().to_pointer())]
-            .into_iter()
-            .collect();
+        let snapshot = Snapshot::take(lua, expected).map_err(internal)?;
+        let skip: AddressSet = snapshot.own().into_iter().collect();
         let mut pending = Self {
             lua: lua.clone(),
             start,
             cost: Cost {
-                snapshot: start.elapsed(),
+                snapshot: taken.elapsed(),
                 ..Cost::default()
             },
             ready: None,
@@ -149,10 +150,9 @@ impl Pending {
             quiet: &pending.quiet,
             snapshot: &pending.snapshot,
             frozen: pending.snapshot.threads(),
-            skip: &pending.skip,
             follow,
         };
-        match attempt.run(edits) {
+        match attempt.run(edits, compiled) {
             Ok(ready) => {
                 pending.cost.search = ready.search;
                 pending.ready = Some(ready);
@@ -213,7 +213,6 @@ struct Attempt<'a> {
     quiet: &'a Quiet,
     snapshot: &'a Snapshot,
     frozen: AddressSet,
-    skip: &'a AddressSet,
     follow: &'a BTreeSet<String>,
 }
 
@@ -247,7 +246,11 @@ struct Ready {
 }
 
 impl Attempt<'_> {
-    fn run(&self, edits: BTreeMap<String, Source>) -> Result<Ready, ReloadError> {
+    fn run(
+        &self,
+        edits: BTreeMap<String, Source>,
+        compiled: BTreeMap<String, Function>,
+    ) -> Result<Ready, ReloadError> {
         let lua = self.lua;
         let names: Vec<String> = edits.keys().cloned().collect();
         let at = |phase| {
@@ -258,7 +261,7 @@ impl Attempt<'_> {
         for name in &names {
             data.insert(name.clone(), lua.create_table().map_err(at(Phase::Run))?);
         }
-        let step = fault::point().and_then(|()| chunk::begin(lua, edits, data.clone()));
+        let step = fault::point().and_then(|()| chunk::begin(lua, edits, compiled, data.clone()));
         step.map_err(at(Phase::Run))?;
         self.quiet
             .scripts(&self.frozen, || chunk::run_pending(lua))?;
@@ -266,7 +269,7 @@ impl Attempt<'_> {
         fault::point().map_err(at(Phase::Merge))?;
         let before = Instant::now();
         let newcomers =
-            Newcomers::find(lua, &self.snapshot.found, self.skip).map_err(at(Phase::Merge))?;
+            Newcomers::find(lua, self.snapshot, &self.snapshot.own()).map_err(at(Phase::Merge))?;
         let search = before.elapsed();
         let overlays: Vec<Table> = fresh.iter().map(|fresh| fresh.overlay.clone()).collect();
         let mut incoming = Vec::new();
@@ -445,7 +448,7 @@ impl Attempt<'_> {
         fault::point()?;
         let mut redirect = Redirect::new(lua)?;
         add_tables(&mut redirect, lua, merged, overlays)?;
-        redirect.run_in(lua, &newcomers.anchors, &newcomers.numbers)
+        redirect.run_in(lua, &newcomers.anchors)
     }
 
     /// Runs the hooks of the new versions.

@@ -56,12 +56,16 @@ impl Watchdog {
 
     /// Runs a call that is ended when it takes too long. A call within a call is part of it.
     pub(crate) fn watch<R>(&self, lua: &Lua, call: impl FnOnce() -> R) -> R {
-        if self.thread.is_none() || system::running().is_some() {
-            return call();
-        }
         let state = lua.exec_raw_lua(mlua::state::RawLua::state);
-        let _call = system::Call::begin(&self.shared, state);
+        let _call = self.begin(state);
         call()
+    }
+
+    /// Watches a call of this coroutine until that is dropped; `None` if it need not be, as part
+    /// of another call.
+    pub(crate) fn begin(&self, state: State) -> Option<impl Sized> {
+        let is_watched = self.thread.is_some() && system::running().is_none();
+        is_watched.then(|| system::Call::begin(&self.shared, state))
     }
 }
 
@@ -115,6 +119,9 @@ mod system {
         /// handler, so both are atomic and have nothing to drop.
         static RUNNING: AtomicPtr<ffi::lua_State> = const { AtomicPtr::new(ptr::null_mut()) };
         static SHARED: AtomicPtr<Shared> = const { AtomicPtr::new(ptr::null_mut()) };
+        /// The system's number of this thread.
+        // SAFETY: asking for it has no preconditions.
+        static THREAD: u64 = unsafe { libc::gettid() } as u64;
     }
 
     /// Sets the handler. Returns whether calls can be watched.
@@ -160,20 +167,23 @@ mod system {
 
     impl<'a> Call<'a> {
         pub(super) fn begin(shared: &'a Shared, state: State) -> Self {
-            // SAFETY: has no preconditions.
-            let thread = unsafe { libc::gettid() };
-            shared.thread.store(thread as u64, Ordering::Release);
+            shared
+                .thread
+                .store(THREAD.with(|thread| *thread), Ordering::Relaxed);
             SHARED
                 .with(|current| current.store(ptr::from_ref(shared).cast_mut(), Ordering::Release));
             RUNNING.with(|running| running.store(state, Ordering::Release));
-            shared.serial.fetch_add(1, Ordering::AcqRel);
+            // Only the thread that is in the call counts.
+            let serial = shared.serial.load(Ordering::Relaxed) + 1;
+            shared.serial.store(serial, Ordering::Release);
             Self { shared, state }
         }
     }
 
     impl Drop for Call<'_> {
         fn drop(&mut self) {
-            let serial = self.shared.serial.fetch_add(1, Ordering::AcqRel);
+            let serial = self.shared.serial.load(Ordering::Relaxed);
+            self.shared.serial.store(serial + 1, Ordering::Release);
             RUNNING.with(|running| running.store(ptr::null_mut(), Ordering::Release));
             SHARED.with(|current| current.store(ptr::null_mut(), Ordering::Release));
             if self.shared.wanted.load(Ordering::Acquire) == serial {
@@ -253,11 +263,11 @@ mod system {
         std::ptr::null_mut()
     }
 
-    pub(super) struct Call;
+    pub(super) struct Call<'a>(std::marker::PhantomData<&'a Shared>);
 
-    impl Call {
-        pub(super) fn begin(_: &Shared, _: State) -> Self {
-            Self
+    impl<'a> Call<'a> {
+        pub(super) fn begin(_: &'a Shared, _: State) -> Self {
+            Self(std::marker::PhantomData)
         }
     }
 

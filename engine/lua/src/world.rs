@@ -190,6 +190,6 @@ pub fn install(domain: &Domain) -> Result<(), ScriptError> {
 /// error of Lua. May be nested: the innermost world is the one that scripts see. The world
 /// needs the resource [`StateTypes`](engine_runtime::state::StateTypes), which every swap
 /// puts there.
-pub fn enter<R>(domain: &Domain, world: &mut World, run: impl FnOnce() -> R) -> R {
-    access::enter(domain.lua(), world, run)
+pub fn enter<R>(world: &mut World, run: impl FnOnce() -> R) -> R {
+    access::enter(world, run)
 }

@@ -167,12 +167,16 @@ impl Supervisor {
         let shown = |path: &Path| self.shorten(path);
         let is_module = |name: &str| {
             let mut modules = self.config.modules.iter();
-            modules.any(|module| module.kind == ModuleKind::Lua && module.name == name)
+            modules.any(|other| {
+                let is_reached = other.kind == ModuleKind::Lua && other.domain == module.domain;
+                is_reached && other.name == name
+            })
         };
         let gathered = Bundle::collect(&module.name, &path, text_of, shown, is_module);
         let mut files = vec![(module.name.clone(), path)];
         let checked = match gathered {
-            Ok(bundle) => {
+            Ok(mut bundle) => {
+                bundle.domain.clone_from(&module.domain);
                 let required = bundle.files.iter().skip(1);
                 let place = |file: &str| self.project.root.join(file);
                 files.extend(required.map(|file| (file.module.clone(), place(&file.file))));

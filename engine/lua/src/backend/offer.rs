@@ -17,13 +17,12 @@ use engine_api::module::{ModuleBuilder, Stage as When};
 use engine_api::system::IntoSystems as _;
 use engine_api::time::Time;
 
-use super::stage::{Callee, Stage};
+use super::stage::Stage;
 
 /// Registers a module's systems.
 pub(super) fn register(m: &mut ModuleBuilder, module: &str, stage: &Arc<Stage>) {
-    let callee = Arc::new(Callee::new(module, "init"));
-    let (init, to) = (callee, stage.clone());
-    let init = move |world: &mut World| to.run(world, &init, ());
+    let (init, to) = (Arc::new(stage.callee(module, "init")), stage.clone());
+    let init = move |world: &mut World| to.run(world, &init, &());
     m.systems(When::Startup, init.into_systems().named("init"));
 
     let (name, to) = (module.to_owned(), stage.clone());
@@ -34,12 +33,12 @@ pub(super) fn register(m: &mut ModuleBuilder, module: &str, stage: &Arc<Stage>) 
     let events = move |world: &mut World| to.run_events(world, &name);
     m.systems(When::PostUpdate, events.into_systems().named("events"));
 
-    let (update, to) = (Arc::new(Callee::new(module, "update")), stage.clone());
+    let (update, to) = (Arc::new(stage.callee(module, "update")), stage.clone());
     let update = move |world: &mut World| -> Result<(), BevyError> {
         let time = world.get_resource::<Time>();
         let seconds = time.map_or(0.0, |time| f64::from(time.delta()));
         to.tick();
-        to.run(world, &update, seconds)
+        to.run(world, &update, &seconds)
     };
     m.systems(When::Update, update.into_systems().named("update"));
 }
@@ -50,7 +49,7 @@ struct NoPointer;
 
 /// A function of a module's table as the registry lists it.
 pub(super) fn function(module: &str, name: &str, stage: &Arc<Stage>) -> FunctionRegistration {
-    let (callee, to) = (Callee::new(module, name), stage.clone());
+    let (callee, to) = (stage.callee(module, name), stage.clone());
     FunctionRegistration {
         name: name.to_owned(),
         signature: format!("function {name}(...)"),

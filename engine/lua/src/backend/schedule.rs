@@ -18,6 +18,7 @@
 //! again until the module's next version.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,15 +38,19 @@ use crate::world::events::{self, Source};
 
 /// Calls of modules that wait. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Schedule(Arc<Mutex<Waiting>>);
+pub(super) struct Schedule(Arc<Mutex<Waiting>>, Arc<AtomicU32>);
+
+/// A module as the schedule knows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct ModuleId(u32);
 
 #[derive(Default)]
 struct Waiting {
     entries: Vec<Entry>,
     /// Entries from before a reload that may still fail.
     before: Option<Vec<Entry>>,
-    /// Modules whose functions run, the innermost last.
-    running: Vec<String>,
+    /// Names of modules, by their id less one.
+    names: Vec<String>,
     /// Modules of the engine, in the order in which they came: the first one also runs what
     /// modules that are only required have registered.
     own: Vec<String>,
@@ -116,20 +121,39 @@ pub(super) enum Due<'a> {
     Events,
 }
 
-/// The module whose functions run, until dropped.
-pub(super) struct Running<'a>(&'a Schedule);
+/// A module's functions run, until dropped.
+pub(super) struct Running<'a> {
+    running: &'a AtomicU32,
+    /// The one around it.
+    before: u32,
+}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        lock(&self.0.0).running.pop();
+        self.running.store(self.before, Ordering::Relaxed);
     }
 }
 
 impl Schedule {
-    /// What is registered until this is dropped is a module's.
-    pub(super) fn run_for(&self, module: &str) -> Running<'_> {
-        lock(&self.0).running.push(module.to_owned());
-        Running(self)
+    /// What a module is known by here.
+    pub(super) fn id_of(&self, module: &str) -> ModuleId {
+        let mut waiting = lock(&self.0);
+        let known = waiting.names.iter().position(|name| name == module);
+        let place = known.unwrap_or_else(|| {
+            waiting.names.push(module.to_owned());
+            waiting.names.len() - 1
+        });
+        ModuleId(place as u32 + 1)
+    }
+
+    /// What is registered until this is dropped is a module's. Frame thread only.
+    pub(super) fn run_for(&self, module: ModuleId) -> Running<'_> {
+        let before = self.1.load(Ordering::Relaxed);
+        self.1.store(module.0, Ordering::Relaxed);
+        Running {
+            running: &self.1,
+            before,
+        }
     }
 
     /// Gives scripts the global `engine`, without `call`.
@@ -198,7 +222,9 @@ impl Schedule {
         let loading = chunk::loading(lua)?;
         let mut waiting = lock(&self.0);
         let is_declared = loading.is_some();
-        let module = loading.or_else(|| waiting.running.last().cloned());
+        let running = self.1.load(Ordering::Relaxed) as usize;
+        let running = running.checked_sub(1).and_then(|id| waiting.names.get(id));
+        let module = loading.or_else(|| running.cloned());
         let function = callbacks.hold(f).map_err(mlua::Error::external)?;
         waiting.last += 1;
         let id = waiting.last;
@@ -266,6 +292,7 @@ impl Schedule {
         mut watched: impl FnMut(&mut dyn FnMut() -> mlua::Result<()>) -> mlua::Result<()>,
     ) -> Vec<String> {
         let mut failed = Vec::new();
+        let running = self.id_of(module);
         for id in self.due(module, what) {
             let entry = lock(&self.0)
                 .entries
@@ -277,7 +304,7 @@ impl Schedule {
                 continue;
             };
             let callbacks = domain.callbacks();
-            let _running = self.run_for(module);
+            let _running = self.run_for(running);
             let mut is_over = matches!(entry.what, What::Timer { repeats: false, .. });
             if is_over {
                 lock(&self.0).entries.retain(|entry| entry.id != id);

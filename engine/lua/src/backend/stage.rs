@@ -4,7 +4,7 @@
 //! loader's thread puts sources down and asks what is left of old versions, no more.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,19 @@ use engine_api::time::Time;
 use engine_api::value::Value;
 use engine_runtime::backend::Entrance;
 use engine_runtime::registry::Registry;
-use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table};
+use mlua::{Function, Lua, MultiValue};
 
-use super::schedule::{Due, Schedule};
+use super::schedule::{Due, ModuleId, Schedule};
 use super::{offer, values};
 use crate::bundle::Bundle;
+use crate::call::{Answer, Arguments, Field};
 use crate::chunk::{self, Source, Sources};
 use crate::domain::{Begun, Domain};
 use crate::error::ScriptError;
 use crate::modules::Limits;
 use crate::report::{Change, Report};
 use crate::transaction::New;
+use crate::watchdog::Watchdog;
 use crate::world;
 
 /// Time between two looks for what is left of old versions.
@@ -36,14 +38,18 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The state and its modules. All methods but those that say otherwise belong to the frame
 /// thread.
 pub(super) struct Stage {
+    lua: Lua,
+    watchdog: Arc<Watchdog>,
     inner: RwLock<Inner>,
     codes: Mutex<HashMap<u64, Code>>,
     /// Modules that are not wanted any more.
     gone: Mutex<Vec<String>>,
     library: Library,
     schedule: Schedule,
-    /// Counts what got in, so that what was looked up before is looked up again.
+    /// Counts what got in, so that functions found before are looked up again.
     entries: AtomicU64,
+    /// Nanoseconds that the last entry took.
+    cost: AtomicU64,
 }
 
 struct Inner {
@@ -84,32 +90,15 @@ impl Sources for Library {
     }
 }
 
-/// A function of a module, by name: looked up again when something got in.
+/// A function of a module, by name.
 pub(super) struct Callee {
-    module: String,
+    field: Field,
     name: String,
-    found: Mutex<Found>,
-    /// What it said when it failed; it is not called again.
-    failed: Mutex<Option<String>>,
-}
-
-/// Where a function was found, and in which state of things.
-#[derive(Default)]
-struct Found {
-    entries: u64,
-    /// The module's table, and the key of the function there.
-    place: Option<(Table, mlua::LuaString)>,
-}
-
-impl Callee {
-    pub(super) fn new(module: &str, name: &str) -> Self {
-        Self {
-            module: module.to_owned(),
-            name: name.to_owned(),
-            found: Mutex::default(),
-            failed: Mutex::default(),
-        }
-    }
+    id: ModuleId,
+    /// It failed, and is not called again.
+    has_failed: AtomicBool,
+    /// What it said then.
+    failure: Mutex<String>,
 }
 
 /// What a script raised, as systems return it.
@@ -137,6 +126,8 @@ impl Stage {
         let journal = schedule.journal(domain.callbacks());
         domain.set_host(Box::new(journal))?;
         Ok(Self {
+            lua: domain.lua().clone(),
+            watchdog: domain.watchdog().clone(),
             inner: RwLock::new(Inner {
                 domain,
                 pending: None,
@@ -147,6 +138,7 @@ impl Stage {
             library,
             schedule,
             entries: AtomicU64::new(1),
+            cost: AtomicU64::new(0),
         })
     }
 
@@ -180,29 +172,33 @@ impl Stage {
         }
     }
 
+    /// A function of a module's table, now and in later versions. Any thread.
+    pub(super) fn callee(&self, module: &str, name: &str) -> Callee {
+        Callee {
+            field: Field::new(&self.lua, module, name),
+            name: name.to_owned(),
+            id: self.schedule.id_of(module),
+            has_failed: AtomicBool::new(false),
+            failure: Mutex::default(),
+        }
+    }
+
     /// Calls a function that the engine knows; nothing if the module has none of that name.
     /// One that has failed is not called again.
     pub(super) fn run(
         &self,
         world: &mut World,
         callee: &Callee,
-        arguments: impl IntoLuaMulti,
+        arguments: &impl Arguments,
     ) -> Result<(), BevyError> {
-        if let Some(message) = lock(&callee.failed).as_ref() {
-            return Err(Raised(message.clone()).into());
+        if callee.has_failed.load(Ordering::Relaxed) {
+            return Err(Raised(lock(&callee.failure).clone()).into());
         }
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match self.find(&inner, callee) {
-            Ok(Some(function)) => {
-                let _running = self.schedule.run_for(&callee.module);
-                invoke::<()>(&inner, world, &function, arguments)
-            }
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        outcome.map_err(|error| {
+        let ran = self.enter::<()>(world, callee, arguments);
+        ran.map(|_| ()).map_err(|error| {
             let message = format!("{}; it is paused until the next reload", told(&error));
-            *lock(&callee.failed) = Some(message.clone());
+            lock(&callee.failure).clone_from(&message);
+            callee.has_failed.store(true, Ordering::Relaxed);
             Raised(message).into()
         })
     }
@@ -214,19 +210,24 @@ impl Stage {
         callee: &Callee,
         arguments: &[Value],
     ) -> Result<Value, String> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let mut call = || -> mlua::Result<Value> {
-            let lua = inner.domain.lua();
-            let function = self.find(&inner, callee)?.ok_or_else(|| {
-                mlua::Error::runtime(format!("`{}` is no function any more", callee.name))
-            })?;
-            let arguments = arguments.iter().map(|value| values::to_lua(lua, value));
-            let arguments: MultiValue = arguments.collect::<mlua::Result<_>>()?;
-            let _running = self.schedule.run_for(&callee.module);
-            let result = invoke::<mlua::Value>(&inner, world, &function, arguments)?;
-            values::from_lua(&result)
-        };
-        call().map_err(|error| told(&error))
+        match self.enter(world, callee, &arguments) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(format!("`{}` is no function any more", callee.name)),
+            Err(error) => Err(told(&error)),
+        }
+    }
+
+    /// Calls a function while it may use the world.
+    fn enter<R: Answer>(
+        &self,
+        world: &mut World,
+        callee: &Callee,
+        arguments: &impl Arguments,
+    ) -> mlua::Result<Option<R>> {
+        let generation = self.entries.load(Ordering::Relaxed);
+        let _running = self.schedule.run_for(callee.id);
+        let call = || callee.field.call(&self.watchdog, generation, arguments);
+        world::enter(world, call)
     }
 
     /// Runs timers, keys, jobs and handlers of events of a module that are due.
@@ -252,34 +253,13 @@ impl Stage {
         }
     }
 
-    /// The function that a module's table has now under a name.
-    fn find(&self, inner: &Inner, callee: &Callee) -> mlua::Result<Option<Function>> {
-        let entries = self.entries.load(Ordering::Relaxed);
-        let mut found = lock(&callee.found);
-        if found.entries != entries {
-            let lua = inner.domain.lua();
-            let module: mlua::Value = chunk::loaded(lua)?.raw_get(callee.module.as_str())?;
-            found.place = match module {
-                mlua::Value::Table(module) => Some((module, lua.create_string(&callee.name)?)),
-                _ => None,
-            };
-            found.entries = entries;
-        }
-        let Some((module, key)) = &found.place else {
-            return Ok(None);
-        };
-        Ok(match module.raw_get(key)? {
-            mlua::Value::Function(function) => Some(function),
-            _ => None,
-        })
-    }
-
     /// Looks now and then what is left of old versions. Costs nothing while there are none.
     pub(super) fn tick(&self) {
         let Ok(mut inner) = self.inner.try_write() else {
             return;
         };
         self.forget_gone(&mut inner);
+        inner.domain.collect_some();
         if inner.looked.is_some_and(|last| last.elapsed() >= LOOK) {
             // Functions go with the collector, which may not have been there for long.
             let _ = inner.domain.lua().gc_step();
@@ -456,11 +436,19 @@ impl Entrance for Door {
             .first()
             .map_or("", |(_, module, _)| module.as_str());
         match inner.domain.finish(pending.begun) {
-            Ok(report) => tell(&report),
+            Ok(report) => {
+                let cost = u64::try_from(report.cost.total.as_nanos()).unwrap_or(u64::MAX);
+                stage.cost.store(cost, Ordering::Relaxed);
+                tell(&report);
+            }
             Err(error) => log::write(Level::Error, module, format_args!("{error}")),
         }
         stage.schedule.entered(&modules);
         stage.look(inner);
+    }
+
+    fn expected_cost(&self) -> Duration {
+        Duration::from_nanos(self.0.cost.load(Ordering::Relaxed))
     }
 
     fn undo(&self) {
@@ -505,17 +493,7 @@ fn by_name(lua: &Lua, registry: &Arc<Registry>) -> mlua::Result<Function> {
 
 /// Runs a call while it may use the world.
 fn reach<R>(inner: &Inner, world: &mut World, call: impl FnOnce() -> R) -> R {
-    world::enter(&inner.domain, world, || inner.domain.watch(call))
-}
-
-/// Calls a function while it may use the world.
-fn invoke<R: mlua::FromLuaMulti>(
-    inner: &Inner,
-    world: &mut World,
-    function: &Function,
-    arguments: impl IntoLuaMulti,
-) -> mlua::Result<R> {
-    reach(inner, world, || function.call(arguments))
+    world::enter(world, || inner.domain.watch(call))
 }
 
 /// What a script raised, with the calls that led there.

@@ -16,7 +16,7 @@ use engine_api::time::Time;
 use engine_runtime::backend::Entrance as _;
 use engine_runtime::state::{RegisteredType, StateTypes};
 
-use super::stage::{Callee, Door, Stage};
+use super::stage::{Door, Stage};
 use crate::{Bundle, BundledFile, Limits};
 
 mod events;
@@ -71,6 +71,7 @@ impl Rig {
     fn load(&mut self, text: &str) -> Result<(), String> {
         self.versions += 1;
         let bundle = Bundle {
+            domain: String::new(),
             files: vec![BundledFile {
                 module: "game".to_owned(),
                 file: "game.lua".to_owned(),
@@ -96,7 +97,7 @@ impl Rig {
 
     /// What a function of the script returns, as Rust shows it.
     fn call(&mut self, function: &str) -> String {
-        let callee = Callee::new("game", function);
+        let callee = self.stage.callee("game", function);
         let result = self.stage.call(&mut self.world, &callee, &[]);
         format!("{:?}", result.unwrap())
     }

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use engine_api::value::Value;
-use mlua::Lua;
+use mlua::state::RawLua;
+use mlua::{Lua, ffi};
+
+use crate::call::{Answer, Arguments};
+use crate::raw::State;
 
 /// Tables in tables that are read, at most: one that holds itself ends there.
 const DEEPEST: usize = 32;
@@ -29,6 +33,47 @@ pub(super) fn to_lua(lua: &Lua, value: &Value) -> mlua::Result<mlua::Value> {
             mlua::Value::Table(table)
         }
     })
+}
+
+impl Arguments for &[Value] {
+    unsafe fn push(&self, lua: &Lua, locked: &RawLua, state: State) -> mlua::Result<()> {
+        for value in *self {
+            // SAFETY: the caller has made room; none of these raises an error of Lua.
+            unsafe {
+                match value {
+                    Value::Unit => ffi::lua_pushnil(state),
+                    Value::Bool(value) => ffi::lua_pushboolean(state, i32::from(*value)),
+                    Value::Int(value) => ffi::lua_pushinteger(state, *value),
+                    Value::Float(value) => ffi::lua_pushnumber(state, *value),
+                    Value::Str(_) | Value::List(_) | Value::Map(_) => {
+                        locked.push_value(&to_lua(lua, value)?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl Answer for Value {
+    unsafe fn take(locked: &RawLua, state: State) -> mlua::Result<Self> {
+        // SAFETY: as the caller says.
+        unsafe {
+            match ffi::lua_type(state, -1) {
+                ffi::LUA_TNIL => Ok(Self::Unit),
+                ffi::LUA_TBOOLEAN => Ok(Self::Bool(ffi::lua_toboolean(state, -1) != 0)),
+                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, -1) != 0 => {
+                    Ok(Self::Int(ffi::lua_tointeger(state, -1)))
+                }
+                ffi::LUA_TNUMBER => Ok(Self::Float(ffi::lua_tonumber(state, -1))),
+                _ => from_lua(&locked.pop_value()),
+            }
+        }
+    }
 }
 
 /// A value of Lua as the engine has it. Tables with entries from 1 on are lists, others maps;

@@ -385,6 +385,42 @@ fn jobs_that_take_too_long_are_ended() {
 }
 
 #[test]
+fn nothing_is_repeated_at_once() {
+    let text = "
+        assert(string.rep('', math.maxinteger) == '' and (''):rep(math.maxinteger, '') == '')
+        assert(('x'):rep(3, ',') == 'x,x,x' and string.rep('', 3, ',') == ',,')
+        return {}";
+    domain(&Shelf::default())
+        .load("m", Source::new("m.lua", text))
+        .unwrap();
+}
+
+#[test]
+fn what_reloads_leave_is_collected() {
+    let used = |frames: usize| {
+        let mut domain = domain(&Shelf::default());
+        let text = "kept = {} for i = 1, 20000 do kept[i] = { i } end return {}";
+        domain.load("data", Source::new("data.lua", text)).unwrap();
+        domain.load("m", Source::new("m.lua", "return {}")).unwrap();
+        for number in 0..60 {
+            let source = Source::new(
+                "m.lua",
+                format!("return {{ f = function() return {number} end }}"),
+            );
+            domain.reload(vec![("m".into(), source)]).unwrap();
+            (0..frames).for_each(|_| domain.collect_some());
+        }
+        let used = domain.lua().used_memory();
+        domain.lua().gc_collect().unwrap();
+        domain.lua().gc_collect().unwrap();
+        used as f64 / domain.lua().used_memory() as f64
+    };
+    let (with, without) = (used(100), used(0));
+    assert!(with < 1.3, "with frames between: {with}");
+    assert!(without < 4.0, "without: {without}");
+}
+
+#[test]
 fn a_source_differs_by_its_text() {
     let mut domain = domain(&Shelf::default());
     let source = Source::new("m.lua", "return {}");

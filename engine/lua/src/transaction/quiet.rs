@@ -16,8 +16,17 @@ pub(super) struct Quiet {
     used: usize,
 }
 
+/// Bytes that the collector may fall behind by, at least.
+const BEHIND: usize = 4 << 20;
+
 impl Quiet {
     pub(super) fn new(lua: &Lua) -> Self {
+        let unseen = modules::with(lua, |modules| modules.unseen).unwrap_or(0);
+        if unseen > (lua.used_memory() / 2).max(BEHIND) {
+            // Nobody had it catch up, see `Domain::collect_some`.
+            let _ = lua.gc_collect();
+            let _ = modules::with(lua, |modules| modules.unseen = 0);
+        }
         lua.gc_stop();
         let _ = lua.set_memory_limit(0);
         Self {
@@ -51,7 +60,11 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let limit = modules::with(&self.lua, |modules| modules.limits.memory);
+        let more = self.lua.used_memory().saturating_sub(self.used);
+        let limit = modules::with(&self.lua, |modules| {
+            modules.unseen += more;
+            modules.limits.memory
+        });
         let _ = self.lua.set_memory_limit(limit.unwrap_or(0));
         self.lua.gc_restart();
     }

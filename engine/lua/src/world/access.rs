@@ -4,8 +4,8 @@
 //! for the time of that call. Whoever uses the world takes the pointer out of its place and
 //! puts it back, so that there are never two at once.
 
-use std::cell::RefCell;
-use std::ptr::NonNull;
+use std::cell::Cell;
+use std::ptr;
 use std::sync::Arc;
 
 use engine_api::bevy_ecs::world::World;
@@ -14,41 +14,42 @@ use mlua::Lua;
 
 use super::types::Types;
 
-/// What this thread may do with a world.
-#[derive(Default)]
-enum Access {
-    /// There is none.
-    #[default]
-    Outside,
-    /// It is in use.
-    Busy,
-    /// This one.
-    Inside(NonNull<World>, Arc<Types>),
-}
-
 thread_local! {
-    static ACCESS: RefCell<Access> = const { RefCell::new(Access::Outside) };
+    /// The world that this thread may use, [`BUSY`] while it does, null if there is none.
+    static WORLD: Cell<*mut World> = const { Cell::new(ptr::null_mut()) };
+    /// Its types, once it has been used.
+    static TYPES: Cell<Option<Arc<Types>>> = const { Cell::new(None) };
 }
 
-/// Sets what may be done, and gives what could be done before.
-fn replace(access: Access) -> Access {
-    ACCESS.with(|place| place.replace(access))
+/// What is in the place of a world that is in use.
+const BUSY: *mut World = ptr::dangling_mut();
+
+/// Puts back the world from before.
+struct Restore {
+    world: *mut World,
+    types: Option<Arc<Types>>,
 }
 
-/// Puts back what was there before.
-struct Restore(Option<Access>);
+impl Restore {
+    /// Puts something in the world's place.
+    fn after(world: *mut World) -> Self {
+        Self {
+            world: WORLD.replace(world),
+            types: TYPES.take(),
+        }
+    }
+}
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        replace(self.0.take().unwrap_or_default());
+        WORLD.set(self.world);
+        TYPES.set(self.types.take());
     }
 }
 
 /// Runs something in which scripts can use a world.
-pub(super) fn enter<R>(lua: &Lua, world: &mut World, run: impl FnOnce() -> R) -> R {
-    let types = Types::of(lua, world);
-    let inside = Access::Inside(NonNull::from(world), types);
-    let _restore = Restore(Some(replace(inside)));
+pub(super) fn enter<R>(world: &mut World, run: impl FnOnce() -> R) -> R {
+    let _restore = Restore::after(ptr::from_mut(world));
     run()
 }
 
@@ -68,27 +69,26 @@ pub(super) fn with<R>(
     lua: &Lua,
     run: impl FnOnce(&mut Context<'_>) -> mlua::Result<R>,
 ) -> mlua::Result<R> {
-    let taken = Restore(Some(replace(Access::Busy)));
-    match &taken.0 {
-        Some(Access::Inside(pointer, types)) => {
-            // SAFETY: `enter` has borrowed it for the time that the pointer is in its place,
-            // and while it is taken out nobody else gets at it.
-            let world = unsafe { &mut *pointer.as_ptr() };
-            let mut context = Context { lua, world, types };
-            let done = panic::guard(|| run(&mut context));
-            done.unwrap_or_else(|report| {
-                let summary = report.summary();
-                Err(mlua::Error::runtime(format!(
-                    "code of the game panicked: {summary}"
-                )))
-            })
-        }
-        Some(Access::Busy) => Err(mlua::Error::runtime(
-            "the world cannot be used by a finalizer",
-        )),
-        _ => Err(mlua::Error::runtime(
+    let mut taken = Restore::after(BUSY);
+    if ptr::eq(taken.world, BUSY) {
+        let message = "the world cannot be used by a finalizer";
+        return Err(mlua::Error::runtime(message));
+    }
+    // SAFETY: `enter` has borrowed it for the time that the pointer is in its place, and while it
+    // is taken out nobody else gets at it.
+    let Some(world) = (unsafe { taken.world.as_mut() }) else {
+        return Err(mlua::Error::runtime(
             "the world cannot be used while a module is loaded or no frame runs; use it in a \
              function that the engine calls",
-        )),
-    }
+        ));
+    };
+    let types = taken.types.get_or_insert_with(|| Types::of(lua, world));
+    let mut context = Context { lua, world, types };
+    let done = panic::guard(|| run(&mut context));
+    done.unwrap_or_else(|report| {
+        let summary = report.summary();
+        Err(mlua::Error::runtime(format!(
+            "code of the game panicked: {summary}"
+        )))
+    })
 }

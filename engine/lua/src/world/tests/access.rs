@@ -28,9 +28,9 @@ fn worlds_are_nested_and_given_back() {
     inner.world.resource_mut::<Score>().points = 99;
     let Stage { domain, world, .. } = &mut outer;
     let script = "return world:resource('Score').points";
-    let seen = enter(domain, world, || {
+    let seen = enter(world, || {
         let before = run_outside(domain, script).unwrap();
-        let within = enter(domain, &mut inner.world, || run_outside(domain, script));
+        let within = enter(&mut inner.world, || run_outside(domain, script));
         [
             before,
             within.unwrap(),
@@ -39,7 +39,7 @@ fn worlds_are_nested_and_given_back() {
     });
     assert_eq!(seen, ["10", "99", "10"]);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        enter(domain, world, || panic!("in the middle"));
+        enter(world, || panic!("in the middle"));
     }));
     assert!(panicked.is_err());
     run_outside(domain, script).unwrap_err();

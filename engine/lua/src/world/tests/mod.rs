@@ -292,7 +292,7 @@ impl Stage {
     /// What a script returns, as text, or the message of its error.
     fn run(&mut self, script: &str) -> Result<String, String> {
         let Self { domain, world, .. } = self;
-        let done = enter(domain, world, || run_outside(domain, script));
+        let done = enter(world, || run_outside(domain, script));
         done.map_err(|error| error.message)
     }
 
