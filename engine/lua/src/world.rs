@@ -155,9 +155,16 @@ mod types;
 pub(crate) use globals::key;
 
 use engine_api::bevy_ecs::world::World;
+use engine_runtime::state::StateTypes;
 
 use crate::domain::Domain;
 use crate::error::ScriptError;
+
+/// Another number once the types that scripts can name are others.
+pub(crate) fn generation(world: &World) -> u64 {
+    let types = world.get_resource::<StateTypes>();
+    types.map_or(0, StateTypes::generation)
+}
 
 /// Hands the world that scripts may use to code of the engine.
 ///

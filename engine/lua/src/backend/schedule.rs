@@ -49,6 +49,8 @@ struct Waiting {
     entries: Vec<Entry>,
     /// Entries from before a reload that may still fail.
     before: Option<Vec<Entry>>,
+    /// Generation of the types of the game, as last seen.
+    types: u64,
     /// Names of modules, by their id less one.
     names: Vec<String>,
     /// Modules of the engine, in the order in which they came: the first one also runs what
@@ -416,6 +418,15 @@ impl Schedule {
     /// while there is none.
     pub(super) fn hear(&self, lua: &Lua, world: &mut World) {
         let mut waiting = lock(&self.0);
+        let types = world::generation(world);
+        if waiting.types != types {
+            // What some of them missed may be there now.
+            waiting.types = types;
+            waiting
+                .entries
+                .iter_mut()
+                .for_each(|entry| entry.failed = false);
+        }
         let mut handlers: Vec<(&str, &mut Handler)> = Vec::new();
         for entry in &mut waiting.entries {
             if let What::Events(handler) = &mut entry.what {

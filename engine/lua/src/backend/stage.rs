@@ -95,8 +95,10 @@ pub(super) struct Callee {
     field: Field,
     name: String,
     id: ModuleId,
-    /// It failed, and is not called again.
+    /// It failed, and is not called again until the types of the game change.
     has_failed: AtomicBool,
+    /// Generation of the types at which it failed.
+    failed_at: AtomicU64,
     /// What it said then.
     failure: Mutex<String>,
 }
@@ -179,12 +181,14 @@ impl Stage {
             name: name.to_owned(),
             id: self.schedule.id_of(module),
             has_failed: AtomicBool::new(false),
+            failed_at: AtomicU64::new(0),
             failure: Mutex::default(),
         }
     }
 
     /// Calls a function that the engine knows; nothing if the module has none of that name.
-    /// One that has failed is not called again.
+    /// One that has failed is not called again before a native module was reloaded, which may bring
+    /// what it missed.
     pub(super) fn run(
         &self,
         world: &mut World,
@@ -192,13 +196,18 @@ impl Stage {
         arguments: &impl Arguments,
     ) -> Result<(), BevyError> {
         if callee.has_failed.load(Ordering::Relaxed) {
-            return Err(Raised(lock(&callee.failure).clone()).into());
+            if callee.failed_at.load(Ordering::Relaxed) == world::generation(world) {
+                return Err(Raised(lock(&callee.failure).clone()).into());
+            }
+            callee.has_failed.store(false, Ordering::Relaxed);
         }
         let ran = self.enter::<()>(world, callee, arguments);
         ran.map(|_| ()).map_err(|error| {
             let message = format!("{}; it is paused until the next reload", told(&error));
             lock(&callee.failure).clone_from(&message);
             callee.has_failed.store(true, Ordering::Relaxed);
+            let types = world::generation(world);
+            callee.failed_at.store(types, Ordering::Relaxed);
             Raised(message).into()
         })
     }

@@ -20,6 +20,7 @@ use super::stage::{Door, Stage};
 use crate::{Bundle, BundledFile, Limits};
 
 mod events;
+mod failing;
 
 /// A world, and a stage with versions of `game`.
 struct Rig {
