@@ -43,6 +43,7 @@ use engine_runtime::host::DrainPolicy;
 use engine_runtime::unload::UnloadPolicy;
 use miette::{Diagnostic, NamedSource, SourceSpan};
 use serde::Deserialize;
+use strsim::levenshtein;
 
 use crate::project::NoPackage;
 
@@ -540,24 +541,10 @@ fn help(error: &ron::Error) -> Option<String> {
         } => (found, expected),
         _ => return None,
     };
-    let nearest = expected.iter().min_by_key(|name| distance(found, name))?;
+    let nearest = expected
+        .iter()
+        .min_by_key(|name| levenshtein(found, name))?;
     Some(format!("did you mean `{nearest}`?"))
-}
-
-/// Edits from one word to another (Levenshtein's distance).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, b) in to.iter().enumerate() {
-            let substituted = diagonal + usize::from(a != *b);
-            diagonal = row[column + 1];
-            row[column + 1] = substituted.min(row[column] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }
 
 #[cfg(test)]
@@ -700,13 +687,6 @@ mod tests {
             error.to_string(),
             "engine.ron:3:56: module `game_logic`: nothing in game_logic"
         );
-    }
-
-    #[test]
-    fn distances_are_edits() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("same", "same"), 0);
     }
 
     #[test]

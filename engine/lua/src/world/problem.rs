@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strsim::levenshtein;
+
 /// Why something cannot be done with a part of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -46,7 +48,7 @@ impl fmt::Display for Problem {
 /// The name that was probably meant.
 pub(super) fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let near = names
-        .map(|other| (distance(name, other), other))
+        .map(|other| (levenshtein(name, other), other))
         .filter(|(distance, other)| *distance <= other.chars().count() / 2);
     near.min_by_key(|(distance, _)| *distance)
         .map(|(_, nearest)| nearest)
@@ -63,21 +65,4 @@ pub(super) fn instead<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clo
         1 => format!("there is {}", names[0]),
         _ => format!("there are {}", names.join(", ")),
     }
-}
-
-/// How many characters have to be changed, added or removed (Levenshtein); upper and lower
-/// case are the same.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, from) in from.to_lowercase().chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }

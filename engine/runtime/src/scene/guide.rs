@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use engine_api::bevy_ecs::entity::Entity;
 use engine_api::schema::{FieldSchema, Schema, Shape, StructKind};
+use strsim::levenshtein;
 
 use super::SceneError;
 use super::parse::{Key, Kind, Node};
@@ -23,7 +24,7 @@ pub(super) fn unknown<'n>(
 ) -> String {
     let nearest = names
         .clone()
-        .map(|other| (distance(name, other), other))
+        .map(|other| (levenshtein(name, other), other))
         .filter(|(distance, other)| *distance <= short(other).chars().count().max(2) / 2)
         .min_by_key(|(distance, _)| *distance);
     if let Some((_, nearest)) = nearest {
@@ -34,22 +35,6 @@ pub(super) fn unknown<'n>(
         return format!("there is no {what} `{name}`, and no other either");
     }
     format!("there is no {what} `{name}`; there is {}", names.join(", "))
-}
-
-/// How many characters have to be changed, added or removed (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (index, from) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, to) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(from != *to);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 fn short(path: &str) -> &str {
