@@ -17,7 +17,7 @@ use self::paths::{Path, Paths, show};
 use self::slots::{Kind, Slot, type_of};
 use self::tables::Meeting;
 use crate::cells;
-use crate::declared::{View, by_key};
+use crate::declared::{Key, View, by_key};
 use crate::fault;
 use crate::pairing::Pairing;
 use crate::policy::Policy;
@@ -79,6 +79,16 @@ impl Merged {
     }
 }
 
+/// Data that a version kept from one before although its source says something else, and that
+/// nobody has touched since that declared it: with `untouched = "new"` it may still go.
+#[derive(Clone, Default)]
+pub(crate) struct Bases {
+    /// By table and key, with the table, so that its address stays its own.
+    fields: HashMap<(Address, Key), (Table, Value)>,
+    /// By number in [`Declared::cells`](crate::declared::Declared::cells).
+    cells: HashMap<usize, Value>,
+}
+
 /// One module's merge.
 pub(crate) struct Merge<'a> {
     pub(crate) lua: &'a Lua,
@@ -92,6 +102,12 @@ pub(crate) struct Merge<'a> {
     pub(crate) report: &'a mut ModuleReport,
     /// Values that made way for others, for `__hotfix`.
     pub(crate) replaced: Vec<(String, Value)>,
+    /// What counts as untouched beside what the old version declared, and beside what the new one
+    /// does.
+    bases: &'a Bases,
+    pub(crate) carried: Bases,
+    /// Whether the slot that was decided last is kept though nobody has touched it.
+    keeps_untouched: bool,
     visited: HashSet<(Address, Address)>,
     meetings: VecDeque<Meeting>,
     paths: Paths,
@@ -108,6 +124,7 @@ impl<'a> Merge<'a> {
         policy: &'a Policy,
         shared: &'a mut Merged,
         report: &'a mut ModuleReport,
+        bases: &'a Bases,
     ) -> Self {
         Self {
             lua,
@@ -119,6 +136,9 @@ impl<'a> Merge<'a> {
             shared,
             report,
             replaced: Vec::new(),
+            bases,
+            carried: Bases::default(),
+            keeps_untouched: false,
             visited: HashSet::new(),
             meetings: VecDeque::new(),
             paths: Paths::default(),
@@ -164,6 +184,7 @@ impl<'a> Merge<'a> {
         }
         let slot = Slot {
             declared: &declared,
+            base: None,
             now,
             new: &new,
         };
@@ -193,12 +214,15 @@ impl<'a> Merge<'a> {
             let now = cells::get(self.lua, &holder, before.capture)?;
             let slot = Slot {
                 declared: &before.value,
+                base: self.bases.cells.get(&old),
                 now: &now,
                 new: &after.value,
             };
             if let Some(value) = self.slot(name, Kind::Local, &slot) {
                 fault::point()?;
                 cells::set(self.lua, &holder, before.capture, &value)?;
+            } else if std::mem::take(&mut self.keeps_untouched) {
+                self.carried.cells.insert(new, now);
             }
             self.join(new, &holder, before.capture)?;
         }

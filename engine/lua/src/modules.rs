@@ -9,6 +9,7 @@ use crate::chunk::{Hot, Source};
 use crate::declared::Declared;
 use crate::host::Host;
 use crate::layout::ProtoNode;
+use crate::merge::Bases;
 use crate::outline::Written;
 use crate::plan::OldProtos;
 use crate::policy::Policy;
@@ -24,6 +25,7 @@ pub(crate) struct Module {
     pub(crate) protos: Vec<ProtoNode>,
     pub(crate) written: Vec<Written>,
     pub(crate) declared: Declared,
+    pub(crate) bases: Bases,
     pub(crate) requires: Vec<String>,
     pub(crate) hot: Hot,
     /// Prototypes of versions before that may still have closures.

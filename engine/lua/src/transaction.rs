@@ -29,7 +29,7 @@ use crate::declared::{Declared, Newcomers, View};
 use crate::error::{Phase, ReloadError};
 use crate::fault;
 use crate::host::Host;
-use crate::merge::{Merge, Merged};
+use crate::merge::{Bases, Merge, Merged};
 use crate::modules::{self, hook};
 use crate::pairing::{Pairing, pair};
 use crate::policy::Policy;
@@ -226,6 +226,7 @@ struct Incoming {
     view: View,
     report: ModuleReport,
     replaced: Vec<(String, Value)>,
+    bases: Bases,
 }
 
 struct Before {
@@ -344,6 +345,7 @@ impl Attempt<'_> {
             view,
             report,
             replaced: Vec::new(),
+            bases: Bases::default(),
         })
     }
 
@@ -418,6 +420,11 @@ impl Attempt<'_> {
             let value = chunk::exported(&incoming.declared.value);
             return loaded.raw_set(name, value);
         };
+        let bases = modules::with(lua, |modules| {
+            let module = modules.by_name.get(&name);
+            module.map(|module| module.bases.clone())
+        })?;
+        let bases = bases.unwrap_or_default();
         let mut merge = Merge::new(
             lua,
             &old.view,
@@ -427,11 +434,12 @@ impl Attempt<'_> {
             &incoming.policy,
             merged,
             &mut incoming.report,
+            &bases,
         );
         let now = loaded.raw_get(name.as_str())?;
         let value = merge.module_value(&name, &now)?;
         merge.run()?;
-        incoming.replaced = merge.replaced;
+        (incoming.replaced, incoming.bases) = (merge.replaced, merge.carried);
         fault::point()?;
         loaded.raw_set(name, value)
     }

@@ -18,6 +18,9 @@ pub(super) enum Kind {
 /// The three values of a slot; what is not there is nil.
 pub(super) struct Slot<'v> {
     pub(super) declared: &'v Value,
+    /// What an earlier version declared, if that was kept since; with `untouched = "new"` it counts
+    /// as untouched.
+    pub(super) base: Option<&'v Value>,
     pub(super) now: &'v Value,
     pub(super) new: &'v Value,
 }
@@ -25,6 +28,11 @@ pub(super) struct Slot<'v> {
 impl Slot<'_> {
     fn is_untouched(&self) -> bool {
         self.declared == self.now
+    }
+
+    /// Whether nobody has set it since an earlier version declared it.
+    fn is_carried(&self) -> bool {
+        self.is_untouched() || self.base == Some(self.now)
     }
 
     fn is_edited(&self) -> bool {
@@ -137,7 +145,8 @@ impl Merge<'_> {
     fn data_slot(&mut self, name: Path, slot: &Slot<'_>, new: Value) -> Option<Value> {
         // A number is a number: 1 and 1.0 are of one type.
         let same_type = type_of(slot.now) == type_of(&new);
-        let takes_new = slot.is_untouched() && (!same_type || self.policy.untouched_is_new);
+        let takes_new = (slot.is_untouched() && !same_type)
+            || (slot.is_carried() && self.policy.untouched_is_new);
         if takes_new {
             let note = format!("it was {}", show(slot.now));
             self.note(Change::Applied, name, note);
@@ -147,6 +156,7 @@ impl Merge<'_> {
             let note = format!("it is {}, the source says {}", show(slot.now), show(&new));
             self.note(Change::Kept, name, note);
         }
+        self.keeps_untouched = slot.is_carried();
         None
     }
 

@@ -50,8 +50,10 @@ impl Merge<'_> {
             let name = self.paths.key(path, name);
             let before = declared.get(&Key::of(&old_key)).map(|(_, value)| value);
             let now: Value = table.raw_get(&old_key)?;
+            let place = (pointer_address(table.to_pointer()), Key::of(&old_key));
             let slot = Slot {
                 declared: before.unwrap_or(&Value::Nil),
+                base: self.bases.fields.get(&place).map(|(_, value)| value),
                 now: &now,
                 new: value,
             };
@@ -59,6 +61,8 @@ impl Merge<'_> {
                 fault::point()?;
                 table.raw_set(&old_key, &value)?;
                 self.shared.inserted.push((table.clone(), old_key));
+            } else if std::mem::take(&mut self.keeps_untouched) {
+                self.carried.fields.insert(place, (table.clone(), now));
             }
         }
         for (name, key) in self.sorted(declared.values()) {

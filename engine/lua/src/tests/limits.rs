@@ -385,6 +385,48 @@ fn jobs_that_take_too_long_are_ended() {
 }
 
 #[test]
+fn what_was_kept_and_never_touched_still_counts_as_untouched() {
+    let source = |policy: &str, pull: f64| {
+        let text = format!(
+            "local PULL, score = {pull}, {pull}
+            local M = {{ {policy} speed = {pull}, lives = {pull}, deep = {{ range = {pull} }} }}
+            function M.play() score, M.lives = 57, 3 end
+            function M.all()
+                return ('%s %s %s %s %s'):format(PULL, score, M.speed, M.lives, M.deep.range)
+            end
+            return M"
+        );
+        Source::new("m.lua", text)
+    };
+    let mut domain = domain(&Shelf::default());
+    let all = |domain: &Domain| {
+        let all = domain.call("m", "all", ()).unwrap();
+        all.to_string().unwrap()
+    };
+    domain.load("m", source("", 1.5)).unwrap();
+    domain.call("m", "play", ()).unwrap();
+    // Two edits without the policy, and a reload without an edit between them.
+    for pull in [2.5, 2.5, 3.5] {
+        domain.reload(vec![("m".into(), source("", pull))]).unwrap();
+        assert_eq!(all(&domain), "1.5 57 1.5 3 1.5");
+    }
+    let policy = "__reload = { untouched = 'new' },";
+    domain
+        .reload(vec![("m".into(), source(policy, 4.5))])
+        .unwrap();
+    assert_eq!(
+        all(&domain),
+        "4.5 57 4.5 3 4.5",
+        "what the game has changed stays"
+    );
+    domain.call("m", "play", ()).unwrap();
+    domain
+        .reload(vec![("m".into(), source(policy, 5.5))])
+        .unwrap();
+    assert_eq!(all(&domain), "5.5 57 5.5 3 5.5");
+}
+
+#[test]
 fn nothing_is_repeated_at_once() {
     let text = "
         assert(string.rep('', math.maxinteger) == '' and (''):rep(math.maxinteger, '') == '')

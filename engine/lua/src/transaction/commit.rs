@@ -109,6 +109,7 @@ fn arrive(
         old,
         mut view,
         report,
+        bases,
         ..
     } = incoming;
     let name = fresh.name.clone();
@@ -148,6 +149,7 @@ fn arrive(
         protos: fresh.protos,
         written: fresh.written,
         declared,
+        bases,
         requires: fresh.requires,
         hot: fresh.hot,
         old_protos,
