@@ -391,4 +391,91 @@ mod tests {
         let height = lua.exec_raw_lua(|locked| Stack::of(locked.state()).top);
         assert_eq!(height, 0, "the stack is as it was");
     }
+
+    #[test]
+    fn a_number_is_no_name() {
+        let rig = Rig::new("f");
+        rig.run("package.loaded.m = { f = function() return 3 end }");
+        assert_eq!(rig.call(1), Some(3));
+        let script = "local m = package.loaded.m local f = m.f m.f = nil
+            m[tonumber(string.format('%p', 'f'))] = f";
+        rig.run(script);
+        assert_eq!(rig.call(1), None);
+    }
+
+    #[test]
+    fn errors_of_all_kinds() {
+        let rig = Rig::new("f");
+        let lua = rig.domain.lua();
+        let height = |lua: &Lua| lua.exec_raw_lua(|locked| Stack::of(locked.state()).top);
+        for body in [
+            "error()",
+            "error(nil)",
+            "error(setmetatable({}, { __tostring = function() error('again') end }))",
+            "error(setmetatable({}, { __tostring = function() return {} end }))",
+            "error(setmetatable({}, { __tostring = function() return coroutine.yield() end }))",
+            "error(coroutine.create(print))",
+            "local function f() return 1 + f() end return f()",
+            "local function f() return pcall(f) end while true do error(f()) end",
+            "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x",
+            "coroutine.yield(1)",
+            "return ('x'):rep(1 << 40)",
+            "local t = {} for i = 1, 1e9 do t[i] = { i } end",
+            "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1 << 20) .. i end",
+            "return select('#', table.unpack({}, 1, 999000)) < error(('x'):rep(100000))",
+        ] {
+            rig.run(&format!("package.loaded.m.f = function() {body} end"));
+            for _ in 0..2 {
+                let failed = rig.field.call::<i64>(rig.domain.watchdog(), 1, &());
+                assert!(failed.is_err(), "{body}");
+                assert_eq!(height(lua), 0, "{body}");
+            }
+        }
+        let panics = lua.create_function(|_, ()| -> mlua::Result<()> { panic!("boom") });
+        lua.globals().set("panics", panics.unwrap()).unwrap();
+        rig.run("package.loaded.m.f = function() panics() end");
+        let call = || rig.field.call::<i64>(rig.domain.watchdog(), 1, &());
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
+        assert_eq!(height(lua), 0, "panic");
+        rig.run("package.loaded.m.f = function() return 5 end");
+        assert_eq!(rig.call(1), Some(5));
+    }
+
+    #[test]
+    fn nested_calls() {
+        let rig = std::sync::Arc::new(Rig::new("f"));
+        let lua = rig.domain.lua();
+        let again = std::sync::Arc::downgrade(&rig);
+        let nested = lua.create_function(move |_, ()| {
+            let rig = again.upgrade().unwrap();
+            rig.field.call::<i64>(rig.domain.watchdog(), 1, &())
+        });
+        lua.globals().set("nested", nested.unwrap()).unwrap();
+        rig.run(
+            "local depth = 0
+            package.loaded.m.f = function()
+                depth = depth + 1
+                if depth > 40 then return coroutine.isyieldable() and 1 or 2 end
+                local own = package.loaded.m.f
+                if depth % 3 == 0 then package.loaded.m.f = function(...) return own(...) end end
+                if depth % 2 == 0 then return nested() end
+                return coroutine.wrap(function() local x = nested() return x end)()
+            end",
+        );
+        let said = rig.call(1);
+        assert!(said.is_some(), "{said:?}");
+        let height = |lua: &Lua| lua.exec_raw_lua(|locked| Stack::of(locked.state()).top);
+        assert_eq!(height(rig.domain.lua()), 0);
+        rig.run(
+            "package.loaded.m.f = function() local co = coroutine.wrap(function() \
+            package.loaded.m.f = function() coroutine.yield(1) end return nested() end) \
+            return pcall(co) and 1 or 0 end",
+        );
+        assert_eq!(rig.call(1), Some(0), "no yields across the engine");
+        rig.run("depth = 0 package.loaded.m.f = function() return nested() end");
+        rig.field
+            .call::<i64>(rig.domain.watchdog(), 1, &())
+            .unwrap_err();
+        assert_eq!(height(rig.domain.lua()), 0);
+    }
 }

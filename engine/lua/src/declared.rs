@@ -255,7 +255,7 @@ unsafe fn in_use(lua: State, now: &Moment, before: &Snapshot, own: &[Address]) -
         });
         let mut found = Found(Vec::new());
         let mut threads = Vec::new();
-        before.moment().each(|object| match object.kind() {
+        now.each_of(before.moment(), |object| match object.kind() {
             Kind::Thread => threads.push(object),
             _ if own.contains(&object.address) => {}
             _ => {

@@ -12,6 +12,7 @@ use crate::layout::proto_of;
 use crate::modules;
 use crate::raw::{AddressSet, State, is_lua_function, pointer_address};
 use crate::redirect::weak_set;
+use crate::transaction::Quiet;
 
 /// Finds functions of old versions.
 struct Search {
@@ -132,7 +133,11 @@ pub(crate) fn record(lua: &Lua, left: &Table, changed: &BTreeSet<String>) -> mlu
 
 /// Walks over the heap for functions of old versions: those that were left may have made more.
 fn confirm(lua: &Lua) -> mlua::Result<()> {
-    let (anchors, left) = (lua.create_table()?, weak_set(lua)?);
+    // Nothing may fail within the walk.
+    let _quiet = Quiet::new(lua);
+    let objects = modules::with(lua, |modules| modules.objects)?;
+    let anchors = lua.create_table_with_capacity(objects, 0)?;
+    let left = weak_set(lua)?;
     let (protos, all) = modules::with(lua, |modules| {
         let old = modules.by_name.values();
         let protos = old.flat_map(|module| module.old_protos.keys());
@@ -145,15 +150,13 @@ fn confirm(lua: &Lua) -> mlua::Result<()> {
     let mut skip = sets(lua)?;
     skip.extend([&anchors, &left].map(|table| pointer_address(table.to_pointer())));
     let mut search = Search { protos };
-    lua.gc_stop();
     // SAFETY: the caller made sure that no Lua code runs; the collector is stopped.
     let walked = unsafe {
         lua.exec_raw::<()>((&anchors, &left), |lua| {
-            walk(lua, 1, 0, &skip, &mut search);
+            walk(lua, 1, objects, &skip, &mut search);
             ffi::lua_settop(lua, 0);
         })
     };
-    lua.gc_restart();
     walked?;
     record(lua, &left, &all)
 }

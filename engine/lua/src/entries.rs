@@ -398,7 +398,10 @@ impl Spot {
                 return false;
             }
             let node = &*table.nodes.add(self.node);
-            node.key_bits == self.key && (node.bits, node.tag) == self.function
+            // A number may have the bits of the key's address.
+            node.key_tag & 0x0f == STRING
+                && node.key_bits == self.key
+                && (node.bits, node.tag) == self.function
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Lua keeps each collectable object in one of two lists: those with finalizers, and all others.
 //! New objects come to the front. So an object that was just made leads to all that are older,
 //! and two such objects have between them what was made in the meantime. Following the lists is
-//! several times faster than following references, and finds garbage too.
+//! several times faster than following references, and finds garbage too. Only garbage whose
+//! finalizer is due at the moment is in neither list.
 //!
 //! The structs are those of `lobject.h` of the vendored Lua 5.4; [`check`] compares them with what
 //! the API says, once for each state.
@@ -186,7 +187,17 @@ impl Moment {
     /// into such with finalizers.
     pub(crate) unsafe fn each(&self, each: impl FnMut(Object)) {
         // SAFETY: as the caller says.
-        unsafe { self.follow([0, 0], each) };
+        unsafe { self.follow([0, 0], self.dead, each) };
+    }
+
+    /// Shows the objects of an earlier moment that there still are. The collector may have run in
+    /// between, where memory ran out: that swaps its marks.
+    ///
+    /// # Safety
+    /// As for [`Moment::each`].
+    pub(crate) unsafe fn each_of(&self, earlier: &Self, each: impl FnMut(Object)) {
+        // SAFETY: as the caller says; marks stay in their lists.
+        unsafe { earlier.follow([0, 0], self.dead, each) };
     }
 
     /// Shows the objects that were made since another moment, and those that were given a
@@ -196,10 +207,10 @@ impl Moment {
     /// As for [`Moment::each`].
     pub(crate) unsafe fn each_since(&self, earlier: &Self, each: impl FnMut(Object)) {
         // SAFETY: as the caller says; marks stay in their lists.
-        unsafe { self.follow(earlier.fronts, each) };
+        unsafe { self.follow(earlier.fronts, self.dead, each) };
     }
 
-    unsafe fn follow(&self, ends: [Address; 2], mut each: impl FnMut(Object)) {
+    unsafe fn follow(&self, ends: [Address; 2], dead: u8, mut each: impl FnMut(Object)) {
         for (front, end) in self.fronts.into_iter().zip(ends) {
             // SAFETY: the lists end with null, and have live objects and such garbage as is
             // told apart by its mark.
@@ -207,7 +218,7 @@ impl Moment {
                 let mut next = (*(front as *const Header)).next as Address;
                 while next != end && next != 0 {
                     let header = &*(next as *const Header);
-                    if header.marked & self.dead == 0 {
+                    if header.marked & dead == 0 {
                         each(Object {
                             address: next,
                             tag: header.tag,

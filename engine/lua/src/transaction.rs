@@ -23,7 +23,7 @@ use mlua::{Function, Lua, Table, Value};
 pub(crate) use self::dependents::listeners;
 
 use self::commit::{add_tables, commit};
-use self::quiet::Quiet;
+pub(crate) use self::quiet::Quiet;
 use crate::chunk::{self, Fresh, Source};
 use crate::declared::{Declared, Newcomers, View};
 use crate::error::{Phase, ReloadError};
@@ -102,6 +102,8 @@ pub(crate) struct Pending {
     cost: Cost,
     /// `None` once it is done or undone.
     ready: Option<Ready>,
+    /// Whether it is neither done nor undone; also while a panic of a function of the host passes.
+    is_open: bool,
     skip: AddressSet,
     snapshot: Snapshot,
     _only: chunk::Only,
@@ -139,6 +141,7 @@ impl Pending {
                 ..Cost::default()
             },
             ready: None,
+            is_open: true,
             skip,
             snapshot,
             _only: chunk::Only::begin(lua).map_err(internal)?,
@@ -170,6 +173,7 @@ impl Pending {
         let Some(ready) = self.ready.take() else {
             return Err(mlua::Error::runtime("this reload is over"));
         };
+        self.is_open = false;
         let before = Instant::now();
         let mut report = commit(&self.lua, ready, self.snapshot.objects(), &self.skip)?;
         report.cost = Cost {
@@ -184,6 +188,7 @@ impl Pending {
 
     fn undo(&mut self) -> mlua::Result<()> {
         self.ready = None;
+        self.is_open = false;
         let _ = chunk::end(&self.lua);
         self.snapshot.restore(&self.lua)?;
         tell_host(&self.lua, |host| host.rollback())
@@ -192,7 +197,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.ready.is_some() {
+        if self.is_open {
             // Restoring needs no more than what the snapshot holds.
             let _ = self.undo();
         }

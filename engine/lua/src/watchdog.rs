@@ -229,7 +229,15 @@ mod system {
     fn arm(coroutine: State) {
         // SAFETY: Lua says that this may be called in a signal's handler; the coroutine is
         // the one that this thread runs.
-        unsafe { ffi::lua_sethook(coroutine, Some(raise), ffi::LUA_MASKCOUNT, 1) };
+        // Setting it walks over all calls of the coroutine, of which there may be a million: done at
+        // each signal, that leaves the call no time to end.
+        unsafe {
+            let is_armed = ffi::lua_gethook(coroutine)
+                .is_some_and(|hook| std::ptr::fn_addr_eq(hook, raise as ffi::lua_Hook));
+            if !is_armed {
+                ffi::lua_sethook(coroutine, Some(raise), ffi::LUA_MASKCOUNT, 1);
+            }
+        }
     }
 
     unsafe extern "C-unwind" fn raise(lua: State, _: *mut ffi::lua_Debug) {

@@ -10,7 +10,7 @@ use crate::sandbox::Budget;
 
 /// Stops the collector while the engine works on the heap, and lifts the limit of memory: a
 /// walk must not fail.
-pub(super) struct Quiet {
+pub(crate) struct Quiet {
     lua: Lua,
     /// Bytes in use before.
     used: usize,
@@ -20,7 +20,7 @@ pub(super) struct Quiet {
 const BEHIND: usize = 4 << 20;
 
 impl Quiet {
-    pub(super) fn new(lua: &Lua) -> Self {
+    pub(crate) fn new(lua: &Lua) -> Self {
         let unseen = modules::with(lua, |modules| modules.unseen).unwrap_or(0);
         if unseen > (lua.used_memory() / 2).max(BEHIND) {
             // Nobody had it catch up, see `Domain::collect_some`.
