@@ -71,8 +71,8 @@ struct Entry {
     what: What,
     /// Registered while the module was loaded: the next version registers it again.
     is_declared: bool,
-    /// It failed in the version that runs.
-    failed: bool,
+    /// What it said when it failed in the version that runs.
+    failure: Option<String>,
 }
 
 #[derive(Clone, PartialEq)]
@@ -237,7 +237,7 @@ impl Schedule {
             function,
             what,
             is_declared,
-            failed: false,
+            failure: None,
         });
         Ok(id)
     }
@@ -281,7 +281,7 @@ impl Schedule {
         let own = waiting.own.clone();
         let is_new = |module: &String| modules.contains(module) || !own.contains(module);
         for entry in &mut waiting.entries {
-            entry.failed &= !is_new(&entry.module);
+            entry.failure = entry.failure.take().filter(|_| !is_new(&entry.module));
         }
     }
 
@@ -329,19 +329,33 @@ impl Schedule {
                     (Some(function), _) => watched(&mut || function.call::<()>(())),
                 }
             };
-            if let Err(error) = &ran {
+            let failure = ran.err().map(|error| {
                 let name = entry.what.name();
-                failed.push(format!("{name} failed and is paused: {}", told(error)));
-            }
+                let end = if is_over { "has ended" } else { "is paused" };
+                format!("{name} failed and {end}: {}", told(&error))
+            });
+            failed.extend(failure.clone());
             if is_over {
                 callbacks.release(entry.function);
             }
             lock(&self.0).entries.retain_mut(|other| {
                 if other.id == id {
-                    other.failed = ran.is_err();
+                    other.failure.clone_from(&failure);
                 }
                 !(is_over && other.id == id)
             });
+        }
+        if !failed.is_empty() {
+            // One report stands for all that is paused.
+            let waiting = lock(&self.0);
+            let entries = waiting.entries.iter();
+            let paused = entries.filter(|entry| entry.module == module);
+            let before = paused.filter_map(|entry| entry.failure.as_ref());
+            let before: Vec<String> = before
+                .filter(|failure| !failed.contains(failure))
+                .cloned()
+                .collect();
+            failed.extend(before);
         }
         failed
     }
@@ -363,7 +377,7 @@ impl Schedule {
                 (what, &entry.what),
                 (Due::All(..), _) | (_, What::Events(_))
             );
-            if !is_own || entry.failed || !is_asked {
+            if !is_own || entry.failure.is_some() || !is_asked {
                 continue;
             }
             let is_due = match &mut entry.what {
@@ -416,7 +430,8 @@ impl Schedule {
 
     /// Takes to the handlers what was triggered and sent since the last time. Costs a lock
     /// while there is none.
-    pub(super) fn hear(&self, lua: &Lua, world: &mut World) {
+    /// Says which handlers of `module` hear nothing.
+    pub(super) fn hear(&self, lua: &Lua, world: &mut World, module: &str) {
         let mut waiting = lock(&self.0);
         let types = world::generation(world);
         if waiting.types != types {
@@ -425,12 +440,12 @@ impl Schedule {
             waiting
                 .entries
                 .iter_mut()
-                .for_each(|entry| entry.failed = false);
+                .for_each(|entry| entry.failure = None);
         }
         let mut handlers: Vec<(&str, &mut Handler)> = Vec::new();
         for entry in &mut waiting.entries {
             if let What::Events(handler) = &mut entry.what {
-                handler.is_paused = entry.failed;
+                handler.is_paused = entry.failure.is_some();
                 handlers.push((&entry.module, handler));
             }
         }
@@ -449,11 +464,11 @@ impl Schedule {
             let message = format_args!("{lost} events were lost: there were too many at once");
             log::write(Level::Warn, "engine", message);
         }
-        for ((module, handler), source) in handlers.into_iter().zip(sources) {
+        for ((own, handler), source) in handlers.into_iter().zip(sources) {
             match source {
                 Ok(Source::Event(path)) => {
-                    let own = triggered.iter().filter(|(of, _)| *of == path);
-                    handler.hears(own.map(|(_, event)| event.clone()));
+                    let events = triggered.iter().filter(|(of, _)| *of == path);
+                    handler.hears(events.map(|(_, event)| event.clone()));
                 }
                 Ok(Source::Message(path)) => {
                     let (sent, heard) = events::messages_since(lua, world, &path, handler.heard);
@@ -461,7 +476,8 @@ impl Schedule {
                     handler.heard = heard;
                 }
                 Err(why) => {
-                    if handler.unknown.as_ref() != Some(&why) {
+                    // The log names the module whose systems run.
+                    if own == module && handler.unknown.as_ref() != Some(&why) {
                         let name = &handler.name;
                         log::write(
                             Level::Error,

@@ -253,7 +253,7 @@ impl Stage {
 
     fn run_due(&self, world: &mut World, module: &str, due: Due<'_>) -> Result<(), BevyError> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        self.schedule.hear(inner.domain.lua(), world);
+        self.schedule.hear(inner.domain.lua(), world, module);
         let watched = |call: &mut dyn FnMut() -> mlua::Result<()>| reach(&inner, world, call);
         let failed = self.schedule.run(&inner.domain, module, due, watched);
         match failed.as_slice() {

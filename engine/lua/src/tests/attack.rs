@@ -205,6 +205,8 @@ fn everywhere_in_a_cycle() {
 }
 
 /// Something whose finalizer is due: it is in neither of the lists.
+type Said = (i64, i64, i64, Option<i64>, i64);
+
 #[test]
 fn require_within_coroutines() {
     let shelf = Shelf::default();
@@ -227,7 +229,6 @@ fn require_within_coroutines() {
             return outer[1]
         end
         return deep(50, {}, {}), outer[1], n, kept.x, #kept";
-    type Said = (i64, i64, i64, Option<i64>, i64);
     let said: Said = domain.lua().load(script).eval().unwrap();
     assert_eq!(said, (1, 1, 1, None, 0));
 }

@@ -48,3 +48,25 @@ fn what_missed_a_type_is_tried_again_when_the_types_change() {
     }
     assert_eq!(rig.call("calls"), "Int(4)");
 }
+
+#[test]
+fn all_that_is_paused_is_told_together() {
+    let mut rig = Rig::new();
+    rig.load(
+        "engine.every(0.1, function() error('one') end)
+        engine.every(0.25, function() error('two') end)
+        engine.every(0.1, function() end)
+        return {}",
+    )
+    .unwrap();
+    let mut told = Vec::new();
+    for _ in 0..8 {
+        let step = Duration::from_millis(100);
+        rig.world.resource_mut::<Time>().advance(step);
+        let failed = rig.frame();
+        if !failed.is_empty() {
+            told.push((failed.contains("one"), failed.contains("two")));
+        }
+    }
+    assert_eq!(told, [(true, false), (true, true)]);
+}
