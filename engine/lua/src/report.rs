@@ -110,6 +110,9 @@ pub struct Cost {
     pub total: Duration,
 }
 
+/// A reload that takes longer is said to.
+const NOTABLE: Duration = Duration::from_millis(16);
+
 /// What a transaction did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
@@ -128,8 +131,44 @@ pub struct Report {
 }
 
 impl Report {
+    /// What it cost, for people, if that is more than a frame has: with the number of objects,
+    /// which it grows with.
+    pub fn notable_cost(&self) -> Option<String> {
+        let milliseconds = self.cost.total.as_millis();
+        (milliseconds >= NOTABLE.as_millis()).then(|| {
+            format!(
+                "the reload took {milliseconds} ms with {} objects in the heap of Lua",
+                self.objects
+            )
+        })
+    }
+
     /// What happened to a module.
     pub fn module(&self, name: &str) -> Option<&ModuleReport> {
         self.modules.iter().find(|module| module.module == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reload_names_what_it_cost() {
+        let of = |milliseconds: u64| {
+            let cost = Cost {
+                total: Duration::from_millis(milliseconds),
+                ..Cost::default()
+            };
+            let report = Report {
+                objects: 221_425,
+                cost,
+                ..Report::default()
+            };
+            report.notable_cost()
+        };
+        assert_eq!(of(9), None);
+        let line = "the reload took 97 ms with 221425 objects in the heap of Lua";
+        assert_eq!(of(97).as_deref(), Some(line));
     }
 }

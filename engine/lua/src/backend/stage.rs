@@ -472,6 +472,9 @@ impl Entrance for Door {
 
 /// Says what a reload did that people should know.
 fn tell(report: &Report) {
+    if let (Some(cost), Some(first)) = (report.notable_cost(), report.modules.first()) {
+        log::write(Level::Info, &first.module, format_args!("{cost}"));
+    }
     for module in &report.modules {
         for entry in &module.entries {
             let level = match entry.change {
