@@ -475,7 +475,9 @@ fn the_others_go_on_while_a_thread_does_not_stop() {
         assert_eq!(written, 1);
     });
     let look = Look {
-        pause: Duration::from_millis(300),
+        // Longer than looking takes on a slow machine, and short enough that the threads are given
+        // up before the helper is.
+        pause: Duration::from_millis(450),
         ..LOOK
     };
     let answer = prover.ask(&[image(13)], look);
