@@ -335,11 +335,12 @@ fn twenty_edits_in_a_row_each_show_their_own_effect() {
 fn observe(engine: &Engine, place: usize, effect: &Effect, edit: &str) {
     match effect {
         Gives(function, arguments, json) => {
-            assert_eq!(
-                engine.call(function, arguments).to_string(),
-                *json,
-                "after `{edit}`"
-            );
+            // What systems do shows with the first frame of the new version.
+            let what = format!("`{function}` gives {json} after `{edit}`");
+            engine.wait(&what, |_| {
+                let given = engine.call(function, arguments).to_string();
+                (given == *json).then_some(())
+            });
         }
         Logs(expected) => {
             engine.call("answer", &[]);
